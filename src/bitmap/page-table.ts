@@ -1,0 +1,147 @@
+import type { MemoryAccount } from './memory.js';
+
+/** Pages of a far table. */
+const FAR = 256;
+/** Bytes that a far table costs: its entries, and about as much as an engine needs for the objects around them. */
+const FAR_BYTES = FAR * 4 + 256;
+/** Pages that are always near: 4 KiB of table at most. */
+const ALWAYS_NEAR = 1024;
+/** Pages of the near part that each page in use pays for: with the rounding up, as many bytes as it has itself. */
+const NEAR_PER_PAGE = 128;
+
+/**
+ * Where each page of a bitmap lies: page number to slot, 0 for a page that is absent. Its memory follows the pages in
+ * use, not the highest one: a plain array while enough of it is used (the near part), and small tables, found by a
+ * hash map, for what lies far beyond. Both 10^6 random bits and one bit at the end of 8 PiB are cheap.
+ */
+export class PageTable {
+  /** Slots of the pages from 0 on; the length is a power of two, or 0. Public for the loops that cannot afford a call. */
+  near: Int32Array = new Int32Array(0);
+  /** Pages present. */
+  used = 0;
+  readonly #memory: MemoryAccount;
+  readonly #far = new Map<number, Int32Array>();
+  /** Keys of the far tables, ascending once they are needed so: sorting at each insertion would be quadratic. */
+  #farKeys: number[] = [];
+  #farSorted = true;
+  #lastKey = -1;
+  #lastTable: Int32Array = this.near;
+
+  constructor(memory: MemoryAccount) {
+    this.#memory = memory;
+  }
+
+  /** The slot of a page, or 0. */
+  slot(page: number): number {
+    return page < this.near.length ? (this.near[page] as number) : this.#farSlot(page);
+  }
+
+  /**
+   * Makes room for the entry of a page, so that {@link put} cannot fail.
+   * @throws DirtyBitmapError `limit` when the memory budget is used up.
+   */
+  reserve(page: number): void {
+    if (page < this.near.length) return;
+    if (page < ALWAYS_NEAR + NEAR_PER_PAGE * this.used) this.grow(page + 1);
+    else if (this.#farTable(page) === undefined) this.#addFar(Math.floor(page / FAR));
+  }
+
+  /** Sets the slot of a page whose entry is there: it was reserved before, or it is present. 0 makes it absent. */
+  put(page: number, slot: number): void {
+    const inNear = page < this.near.length;
+    const table = inNear ? this.near : (this.#farTable(page) as Int32Array);
+    const index = inNear ? page : page % FAR;
+    if (table[index] === 0) this.used++;
+    if (slot === 0) this.used--;
+    table[index] = slot;
+  }
+
+  /** The first page that is present, from `page` on, or -1. */
+  next(page: number): number {
+    const near = this.near;
+    for (let i = page; i < near.length; i++) {
+      if (near[i] !== 0) return i;
+    }
+    return this.#far.size === 0 ? -1 : this.#nextFar(Math.max(page, near.length));
+  }
+
+  /**
+   * Makes the near part at least `pages` long and moves far tables that it then covers into it.
+   * @throws DirtyBitmapError `limit` when the memory budget is used up.
+   */
+  grow(pages: number): void {
+    let length = Math.max(16, this.near.length);
+    while (length < pages) length *= 2;
+    if (length === this.near.length) return;
+    this.#memory.take((length - this.near.length) * 4);
+    const near = new Int32Array(length);
+    near.set(this.near);
+    this.near = near;
+    // Far tables begin at ALWAYS_NEAR, and from there on lengths are multiples of FAR: none is covered by half.
+    for (const [key, table] of this.#far) {
+      if (key * FAR >= length) continue;
+      near.set(table, key * FAR);
+      this.#far.delete(key);
+      this.#memory.giveBack(FAR_BYTES);
+    }
+    this.#farKeys = [...this.#far.keys()];
+    this.#farSorted = false;
+    this.#lastKey = -1;
+  }
+
+  /** Forgets everything and gives the memory back. */
+  clear(): void {
+    this.#memory.giveBack(this.near.length * 4 + this.#far.size * FAR_BYTES);
+    this.near = new Int32Array(0);
+    this.used = 0;
+    this.#far.clear();
+    this.#farKeys = [];
+    this.#farSorted = true;
+    this.#lastKey = -1;
+  }
+
+  #farSlot(page: number): number {
+    return this.#farTable(page)?.[page % FAR] ?? 0;
+  }
+
+  #farTable(page: number): Int32Array | undefined {
+    if (this.#far.size === 0) return undefined;
+    const key = Math.floor(page / FAR);
+    if (key === this.#lastKey) return this.#lastTable;
+    const table = this.#far.get(key);
+    if (table === undefined) return undefined;
+    this.#lastKey = key;
+    this.#lastTable = table;
+    return table;
+  }
+
+  #addFar(key: number): void {
+    this.#memory.take(FAR_BYTES);
+    this.#far.set(key, new Int32Array(FAR));
+    if (key < (this.#farKeys.at(-1) ?? 0)) this.#farSorted = false;
+    this.#farKeys.push(key);
+  }
+
+  #nextFar(page: number): number {
+    if (!this.#farSorted) {
+      this.#farKeys.sort((a, b) => a - b);
+      this.#farSorted = true;
+    }
+    const keys = this.#farKeys;
+    const first = Math.floor(page / FAR);
+    let low = 0;
+    for (let high = keys.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((keys[middle] as number) < first) low = middle + 1;
+      else high = middle;
+    }
+    for (; low < keys.length; low++) {
+      const key = keys[low] as number;
+      const table = this.#far.get(key) as Int32Array;
+      for (let i = key === first ? page % FAR : 0; i < FAR; i++) {
+        if (table[i] !== 0) return key * FAR + i;
+      }
+    }
+    return -1;
+  }
+}

@@ -1,0 +1,102 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { printable } from '../bytes/text.js';
+import { isDirtyBitmapError } from '../errors.js';
+import type { Format } from '../report/input-report.js';
+import { EXIT, type Terminal, writeOut } from './terminal.js';
+
+const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo'];
+
+/** A number of bytes as qemu-img takes it: `4096`, `0x1000`, `4k`. */
+function parseBytes(text: string): number {
+  const match = /^(0x[0-9a-f]+|\d+)([kmgt]?)$/i.exec(text);
+  const bytes = match ? Number(match[1]) * 1024 ** ' kmgt'.indexOf(match[2]?.toLowerCase() || ' ') : Number.NaN;
+  if (!Number.isSafeInteger(bytes)) throw new InvalidArgumentError('expected bytes: 4096, 0x1000, 4k, 1m');
+  return bytes;
+}
+
+function inputOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--format <kind>', 'kind of input, instead of looking at its content').choices(FORMATS))
+    .option('--offset <bytes>', 'where the stream begins in the file', parseBytes);
+}
+
+/**
+ * The command line. Each command's code is loaded when it is called.
+ * @param done takes the exit code of the command that ran.
+ */
+function build(terminal: Terminal, done: (code: number) => void): Command {
+  const program = new Command('dirtybitmap')
+    .description('QEMU dirty bitmaps: what is in a migration stream or a bitmap set, and what is wrong with it.')
+    .version(terminal.version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      outputError: (text, write) => write(`dirtybitmap: ${text.replace(/^error: /, '')}`),
+    })
+    .addHelpText(
+      'after',
+      '\nINPUT is a file, or - for standard input. Exit codes: 0 fine, 1 the input is bad, 2 used wrongly, 3 cannot be read.',
+    );
+
+  inputOptions(program.command('info').argument('<input...>', 'captures, sections or bitmap sets'))
+    .description('what is in it: bitmaps, their flags, how much is dirty, findings')
+    .option('--json', 'one JSON document')
+    .action(async (inputs, options) => {
+      const { info } = await import('./commands/info.js');
+      done(await info(inputs, options, terminal));
+    });
+
+  inputOptions(program.command('map').argument('<input>', 'a capture, a section or a bitmap set'))
+    .description('the dirty extents of one bitmap')
+    .option('--bitmap <name>', 'NODE/NAME or NAME; may be left out where there is only one')
+    .option('--json', 'the shape of nbdinfo --map --json')
+    .action(async (input, options) => {
+      const { map } = await import('./commands/map.js');
+      done(await map(input, options, terminal));
+    });
+
+  inputOptions(program.command('check').argument('<input...>', 'captures, sections or bitmap sets'))
+    .description('every violation, with its rule and byte offset')
+    .option('--json', 'one JSON document')
+    .action(async (inputs, options) => {
+      const { check } = await import('./commands/check.js');
+      done(await check(inputs, options, terminal));
+    });
+
+  inputOptions(program.command('trace').argument('<input>', 'a capture or a section'))
+    .description('chunk by chunk, with byte offsets')
+    .addOption(new Option('--json', 'JSON lines, from which the same bytes can be made').conflicts('msgpack'))
+    .option('--msgpack', 'the same as MessagePack')
+    .action(async (input, options) => {
+      const { trace } = await import('./commands/trace.js');
+      done(await trace(input, options, terminal));
+    });
+  return program;
+}
+
+/**
+ * Runs a command line.
+ * @param args without node and the script.
+ * @returns the exit code: see {@link EXIT}.
+ */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  let code: number = EXIT.OK;
+  const program = build(terminal, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+    if (!isDirtyBitmapError(error)) throw error;
+    const { code: rule, message, offset, path } = error;
+    const place = offset === undefined ? '' : ` at ${offset}`;
+    terminal.stderr.write(`dirtybitmap: ${rule}${place}: ${printable(message)}\n`);
+    if (args.includes('--json'))
+      await writeOut(terminal, `${JSON.stringify({ error: { code: rule, message, offset, path } })}\n`);
+    if (rule === 'file-access') return EXIT.ACCESS;
+    return rule === 'argument' || rule === 'bitmap-not-found' ? EXIT.USAGE : EXIT.BAD;
+  }
+}

@@ -1,0 +1,49 @@
+import type { DirtyBitmapError } from './errors.js';
+import { type Code, RULES, type Severity } from './rules.js';
+
+/** Something an operator should know about the input. */
+export interface Finding {
+  readonly severity: Severity;
+  /** The rule, a key of {@link RULES}. */
+  readonly code: Code;
+  /** Bytes from the start of the input, where the place is known. */
+  readonly offset?: number;
+  /** What was expected, what was found, what to do. */
+  readonly message: string;
+}
+
+/** A list of findings that a hostile input cannot make endless. */
+export class Findings {
+  readonly list: Finding[] = [];
+  /** How many were found, kept or not. */
+  total = 0;
+  /** How many of each severity were found, kept or not. */
+  readonly counts: Record<Severity, number> = { error: 0, warning: 0, info: 0 };
+  readonly #max: number;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Adds a finding; its severity is its rule's. `offset` is in bytes from the start of the input. */
+  add(code: Code, message: string, offset?: number): void {
+    const severity = RULES[code].severity;
+    this.total++;
+    this.counts[severity]++;
+    if (this.list.length > this.#max) return;
+    if (this.list.length === this.#max) {
+      this.list.push({
+        severity: RULES['findings-capped'].severity,
+        code: 'findings-capped',
+        message: `only the first ${this.#max} findings are listed; raise the limit maxFindings to see more`,
+      });
+      return;
+    }
+    this.list.push(offset === undefined ? { severity, code, message } : { severity, code, offset, message });
+  }
+
+  /** Adds what an error says. */
+  addError(error: DirtyBitmapError): void {
+    this.add(error.code, error.message, error.offset);
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * The core: captures of migration streams, chunks of the dirty-bitmap section, bitmaps. No dependencies, no Node: it
+ * runs in a browser.
+ * @module
+ */
+export { Bitmap, type BitmapOptions } from './bitmap/bitmap.js';
+export type { Extent } from './bitmap/extents.js';
+export { isGranularity, MAX_GRANULARITY, MIN_GRANULARITY } from './bitmap/granularity.js';
+export { bitmapSha256 } from './bitmap/sha256.js';
+export type { Name } from './bytes/text.js';
+export { CaptureDecoder, type CaptureEvent } from './capture/capture-decoder.js';
+export { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture/capture-parser.js';
+export { CaptureReader, type CaptureSummary, type SectionSummary } from './capture/capture-reader.js';
+export type { Command, Configuration, Section, SectionType } from './capture/items.js';
+export { CaptureDecoderStream, decodeCapture } from './capture/streams.js';
+export { encodeTraceItem, type TraceItem, Tracer } from './capture/trace.js';
+export { parseTraceLine, traceLine } from './capture/trace-json.js';
+export { transcriptLine } from './capture/transcript.js';
+export { locateVmdesc, parseVmdesc, type Vmdesc } from './capture/vmdesc.js';
+export type { BitsChunk, Chunk, StartChunk, ZeroesChunk } from './chunk/chunk.js';
+export type { BadChunkEvent, ChunkEvent } from './chunk/chunk-collector.js';
+export { ChunkCursor, type ChunkKind } from './chunk/chunk-cursor.js';
+export type { ChunkHandler } from './chunk/chunk-parser.js';
+export { type DecodeChunkOptions, decodeChunk } from './chunk/decode-chunk.js';
+export type { Deviation } from './chunk/deviation.js';
+export { type ChunkInput, encodeChunk } from './chunk/encode-chunk.js';
+export { decodeFlags, FLAG, type Flags, type FlagsWidth } from './chunk/flags.js';
+export type { Target } from './chunk/name-memory.js';
+export { SectionDecoder, SectionParser } from './chunk/section-decoder.js';
+export { DirtyBitmapError, isDirtyBitmapError } from './errors.js';
+export type { Finding } from './findings.js';
+export { DEFAULT_LIMITS, type Limits } from './limits.js';
+export type { GatheredBitmap } from './migration/gatherer.js';
+export { type Code, RULES, type Severity } from './rules.js';
+export type { BitmapSet, SetBitmap, SetNode } from './set/bitmap-set.js';

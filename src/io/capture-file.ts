@@ -1,0 +1,89 @@
+import { CaptureDecoder, type CaptureEvent } from '../capture/capture-decoder.js';
+import type { CaptureOptions } from '../capture/capture-parser.js';
+import { CaptureReader } from '../capture/capture-reader.js';
+import { locateVmdesc, parseVmdesc, type Vmdesc } from '../capture/vmdesc.js';
+import { resolveLimits } from '../limits.js';
+import { type PumpOptions, pump, readExactly } from './pump.js';
+import { openSource, type Source } from './source.js';
+
+/** How a capture is read from a file. */
+export interface ReadCaptureOptions extends Omit<CaptureOptions, 'total' | 'vmdesc'> {
+  readonly onProgress?: ((offset: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reads a capture from a file or a pipe (`-` is standard input). Bad input does not throw: see `findings` of the reader.
+ * @throws DirtyBitmapError `file-access` where it cannot be read, `argument` for an offset beyond a file's end.
+ * @example
+ * const { bitmaps, findings } = await readCapture('migration.bin');
+ */
+export async function readCapture(path: string, options: ReadCaptureOptions = {}): Promise<CaptureReader> {
+  const source = await openSource(path);
+  try {
+    return await readCaptureSource(source, options);
+  } finally {
+    await source.close();
+  }
+}
+
+/** {@link readCapture} of a source that is open; `head` are bytes that were read from it already. */
+export async function readCaptureSource(
+  source: Source,
+  options: ReadCaptureOptions & Pick<PumpOptions, 'head'> = {},
+): Promise<CaptureReader> {
+  const reader = new CaptureReader(await withVmdesc(source, options));
+  await pump(source, reader, options);
+  reader.finish();
+  return reader;
+}
+
+/**
+ * The events of a capture in a file, a batch for each piece that is read. The data of BITS chunks are views that are
+ * valid until the next batch is asked for.
+ * @throws DirtyBitmapError as `CaptureDecoder`, and `file-access`.
+ */
+export async function* captureEvents(
+  path: string,
+  options: ReadCaptureOptions = {},
+): AsyncGenerator<Iterable<CaptureEvent>, void, void> {
+  const source = await openSource(path);
+  try {
+    const decoder = new CaptureDecoder(await withVmdesc(source, options));
+    const buffer = new Uint8Array(256 * 1024);
+    for (let offset = options.offset ?? 0; ; ) {
+      options.signal?.throwIfAborted();
+      const count = await source.read(buffer, offset);
+      if (count === 0) break;
+      yield decoder.push(buffer.subarray(0, count));
+      offset += count;
+    }
+    yield decoder.finish();
+  } finally {
+    await source.close();
+  }
+}
+
+/** The options for a parser, with what the end of the file tells where it can be looked at. */
+export async function withVmdesc(source: Source, options: ReadCaptureOptions): Promise<CaptureOptions> {
+  const { onProgress: _progress, signal: _signal, ...rest } = options;
+  if (source.size === undefined) return rest;
+  const vmdesc = await findVmdesc(source, source.size, resolveLimits(options.limits).maxVmdescBytes);
+  return { ...rest, total: source.size, vmdesc };
+}
+
+/** Looks for the vmdesc in ever longer ends of the file. */
+async function findVmdesc(source: Source, size: number, max: number): Promise<Vmdesc | undefined> {
+  // Twice 64 KiB covers every PC; the last try is as far as a vmdesc can reach that is still read whole.
+  for (const length of [64 * 1024, 1024 * 1024, 16 * 1024 * 1024]) {
+    const take = Math.min(length, size, max + 64);
+    const tail = await readExactly(source, size - take, take);
+    const place = locateVmdesc(tail, size - take);
+    if (place !== undefined) {
+      const from = place.textOffset - (size - take);
+      return parseVmdesc(tail.subarray(from, from + place.textLength));
+    }
+    if (take < length || tail.at(-1) !== 0x7d) return undefined;
+  }
+  return undefined;
+}

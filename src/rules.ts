@@ -1,0 +1,139 @@
+/** How much a broken rule matters: `error` loses or endangers bitmaps, `warning` is odd, `info` is worth knowing. */
+export type Severity = 'error' | 'warning' | 'info';
+
+interface Rule {
+  readonly severity: Severity;
+  /** What must hold, in one sentence. */
+  readonly rule: string;
+}
+
+/**
+ * Every rule that is checked, under its stable code: the `code` of a thrown `DirtyBitmapError` and of a `Finding`.
+ * Sources are the project's pages wire-format, dirty-bitmap-states, container and versions.
+ */
+export const RULES = {
+  // How the library is called
+  argument: { severity: 'error', rule: 'An argument must be in the documented range.' },
+  limit: { severity: 'error', rule: 'What the input asks for must stay within the configured limits.' },
+  unsupported: { severity: 'error', rule: 'The input must be of a kind that this version reads.' },
+  'file-access': { severity: 'error', rule: 'The file must be there and readable.' },
+
+  // Numbers and framing
+  'u64-too-large': { severity: 'error', rule: 'A 64-bit field must not exceed 2^53-1.' },
+  truncated: { severity: 'error', rule: 'The input must not end inside a structure.' },
+
+  // Chunks: wire-format.md
+  'name-empty': { severity: 'error', rule: 'A name that is announced has 1 to 255 bytes.' },
+  'name-nul': { severity: 'error', rule: 'A name holds no NUL byte (QEMU cuts it there).' },
+  'name-not-utf8': { severity: 'warning', rule: 'A name is clean UTF-8.' },
+  'flags-two-kinds': { severity: 'error', rule: 'A chunk has one of START, COMPLETE and BITS.' },
+  'flags-zeroes-without-bits': { severity: 'error', rule: 'ZEROES stands only beside BITS.' },
+  'flags-unknown': { severity: 'warning', rule: 'Flag bits above 0x7f are not defined.' },
+  'flags-wide': { severity: 'warning', rule: 'Flags are written in their shortest form.' },
+  'flags-none': { severity: 'warning', rule: 'No sender makes a chunk with no flag at all.' },
+  'granularity-invalid': { severity: 'error', rule: 'Granularity is a power of two from 512 bytes to 2 GiB.' },
+  'start-flags-reserved': { severity: 'error', rule: 'Bits 3 to 7 of the START byte are zero.' },
+  'start-flags-autoload': { severity: 'info', rule: 'Bit 2 of the START byte (autoload) is obsolete and ignored.' },
+  'bits-size-limit': { severity: 'error', rule: 'A BITS buffer has at most 10240 bytes.' },
+  'bits-size-mismatch': {
+    severity: 'error',
+    rule: 'A BITS buffer has the bytes its range needs, padded to at most a multiple of 32.',
+  },
+  'bits-padding': { severity: 'warning', rule: 'Padding after the bits is zero.' },
+  'sector-overflow': { severity: 'error', rule: 'A range of sectors ends by 2^53 bytes.' },
+  'sector-count-zero': {
+    severity: 'error',
+    rule: 'A BITS chunk covers at least one sector, unless the disk has none.',
+  },
+  'bits-misaligned': { severity: 'error', rule: 'Ranges begin and end on 64 granules, except the last of the disk.' },
+
+  // Which bitmap a chunk means, and the order of chunks
+  'name-missing': { severity: 'error', rule: 'The first chunk of a migration names its node and its bitmap.' },
+  'name-ambiguous': { severity: 'error', rule: 'A chunk with a new node name also names the bitmap.' },
+  'started-twice': { severity: 'error', rule: 'A bitmap is started once.' },
+  'never-started': { severity: 'error', rule: 'BITS and COMPLETE are for a bitmap that was started in this stream.' },
+  'bits-after-complete': { severity: 'error', rule: 'No BITS for a bitmap that is complete.' },
+  'completed-twice': { severity: 'warning', rule: 'A bitmap is completed once.' },
+  'complete-missing': { severity: 'error', rule: 'Every bitmap that is started is completed.' },
+  'chunk-gap': { severity: 'error', rule: 'The ranges of a complete bitmap leave no hole: a hole reads as clean.' },
+  'chunk-overlap': { severity: 'warning', rule: 'A range is sent once.' },
+  'chunk-order': { severity: 'warning', rule: 'QEMU sends the ranges of a bitmap in ascending order.' },
+  'bits-past-end': { severity: 'warning', rule: 'Bits after the end of the range are zero.' },
+  'source-loops': {
+    severity: 'error',
+    rule: 'A source makes progress (QEMU loops for ever where min(remaining, 16 x granularity) sectors reach 2^32).',
+  },
+
+  // The stream around it: container.md
+  'magic-invalid': { severity: 'error', rule: 'A migration stream begins with QEVM.' },
+  'version-unsupported': { severity: 'error', rule: 'The stream is of version 3.' },
+  'not-main-channel': { severity: 'error', rule: 'The capture is of the main channel, in the clear.' },
+  'leading-bytes': { severity: 'info', rule: 'The stream begins at the first byte of the file.' },
+  'configuration-invalid': { severity: 'error', rule: 'The configuration section is well-formed.' },
+  'configuration-missing': { severity: 'info', rule: 'Machine types since 2.4 send a configuration section.' },
+  'item-unknown': { severity: 'error', rule: 'A section, a command or the end follows.' },
+  'section-unknown': { severity: 'error', rule: 'PART and END belong to a section that was started.' },
+  'section-name-invalid': { severity: 'error', rule: 'A section has a name of 1 to 255 bytes.' },
+  'section-id-reused': { severity: 'error', rule: 'A section id keeps its meaning.' },
+  'section-version': { severity: 'error', rule: 'The section has a version that this reads (dirty-bitmap 1, ram 4).' },
+  'footer-missing': { severity: 'error', rule: 'Either every section has a footer or none has.' },
+  'footer-mismatch': { severity: 'error', rule: 'A footer repeats the id of its section.' },
+  'source-failed-in-setup': { severity: 'error', rule: 'The source sets up its dirty bitmaps without refusing.' },
+  'command-invalid': { severity: 'error', rule: 'A command has a known number and its own length.' },
+  'package-invalid': { severity: 'warning', rule: 'A package begins with LISTEN and ends with RUN.' },
+  'ram-invalid': { severity: 'error', rule: 'RAM records are well-formed.' },
+  'ram-page-size-guessed': { severity: 'info', rule: 'The stream tells its page size.' },
+  'block-invalid': { severity: 'error', rule: 'Records of the legacy block section are well-formed.' },
+  'section-invalid': { severity: 'error', rule: 'The body of a section that delimits itself is well-formed.' },
+  'device-unsized': {
+    severity: 'error',
+    rule: 'The end of a device section can be found (vmdesc, or footers to scan for).',
+  },
+  'tail-unread': {
+    severity: 'warning',
+    rule: 'What follows the last bitmap can be followed to the end of the stream.',
+  },
+  'device-scanned': { severity: 'info', rule: 'Device sections are sized by a vmdesc rather than by scanning.' },
+  'device-size-mismatch': { severity: 'warning', rule: 'The vmdesc gives the size of every device section.' },
+  'vmdesc-invalid': { severity: 'warning', rule: 'The vmdesc is well-formed JSON of the announced length.' },
+  'bytes-after-end': { severity: 'warning', rule: 'Nothing follows the end of the stream.' },
+  'stream-cut': { severity: 'error', rule: 'The stream goes on to its EOF marker.' },
+  'dirty-bitmap-absent': {
+    severity: 'warning',
+    rule: 'The stream has a dirty-bitmap section (capability dirty-bitmaps on).',
+  },
+
+  // State machines: dirty-bitmap-states.md
+  'bitmap-busy': { severity: 'error', rule: 'A bitmap that a migration or a job uses is left alone.' },
+  'bitmap-readonly': { severity: 'error', rule: 'A read-only bitmap is not changed and does not migrate.' },
+  'bitmap-inconsistent': { severity: 'error', rule: 'An inconsistent bitmap can only be removed.' },
+  'bitmap-exists': { severity: 'error', rule: 'A bitmap that is made has a name that its node does not have yet.' },
+  'successor-exists': { severity: 'error', rule: 'A bitmap has one successor at most.' },
+  'successor-missing': { severity: 'error', rule: 'What acts on a successor needs one.' },
+  'node-readonly': { severity: 'error', rule: 'A read-only node is not written.' },
+  'node-unnamed': { severity: 'error', rule: 'A node whose bitmaps migrate has a name that was given to it.' },
+  'node-twice': { severity: 'error', rule: 'The bitmaps of a node migrate under one name.' },
+  'node-not-found': { severity: 'error', rule: 'The destination has the node that the stream names.' },
+  'alias-unknown': { severity: 'error', rule: 'The mapping of the destination has every alias of the stream.' },
+  'name-too-long': { severity: 'error', rule: 'A name in the stream has at most 255 bytes.' },
+  'mapping-invalid': { severity: 'error', rule: 'A block-bitmap-mapping is well-formed in both directions.' },
+  'state-invalid': { severity: 'error', rule: 'A migration takes its steps in order.' },
+  'start-after-run': { severity: 'error', rule: 'No bitmap begins after the VM was started.' },
+  'bits-out-of-range': { severity: 'error', rule: 'A range lies within the disk.' },
+  'granularity-differs': {
+    severity: 'error',
+    rule: 'A bitmap that is there already has the granularity of the one that comes (policy patch-2017).',
+  },
+  'persistent-unstorable': { severity: 'warning', rule: 'The node of a persistent bitmap can store it.' },
+  'bitmaps-cancelled': { severity: 'error', rule: 'The migration of the bitmaps is not given up.' },
+  'snapshot-invalid': { severity: 'error', rule: 'A snapshot is of this version and of this block graph.' },
+
+  // Bitmap sets and reports
+  'set-invalid': { severity: 'error', rule: 'A bitmap set has the documented form.' },
+  'bitmap-not-found': { severity: 'error', rule: 'The bitmap that is asked for is in the input.' },
+  'sha256-skipped': { severity: 'info', rule: 'Bitmaps up to the limit are hashed.' },
+  'findings-capped': { severity: 'info', rule: 'Findings are listed up to the limit.' },
+} as const satisfies Record<string, Rule>;
+
+/** Stable code of a rule. */
+export type Code = keyof typeof RULES;

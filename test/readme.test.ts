@@ -1,0 +1,65 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { runCli } from './support/run-cli.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
+const readme = readFileSync(PATH, 'utf8');
+
+/** The command and the output of each console block. `npx vitest run test/readme.test.ts` with UPDATE_README=1 writes them anew. */
+const SESSION = /```console\n\$ dirtybitmap ([^\n]*)\n([\s\S]*?)```/g;
+
+describe('README', () => {
+  const sessions = [...readme.matchAll(SESSION)];
+
+  it('shows sessions', () => {
+    expect(sessions.length).toBeGreaterThan(4);
+    // Every console block is of the form that is run here.
+    expect(readme.match(/```console/g)?.length).toBe(sessions.length);
+  });
+
+  if (process.env['UPDATE_README'] === '1') {
+    it('is written anew', async () => {
+      let text = readme;
+      for (const [block, command = ''] of sessions) {
+        text = text.replace(block, () => `\`\`\`console\n$ dirtybitmap ${command}\nOUTPUT${command}\n\`\`\``);
+        const output = await outputOf(command);
+        text = text.replace(`OUTPUT${command}\n`, () => output);
+      }
+      writeFileSync(PATH, text);
+    });
+    return;
+  }
+
+  for (const [, command = '', expected] of sessions) {
+    it(`gives the output of: dirtybitmap ${command}`, async () => {
+      expect(await outputOf(command)).toBe(expected);
+    });
+  }
+
+  it('has a library example that runs', () => {
+    const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    const file = fileURLToPath(new URL('../dist/readme-example.mjs', import.meta.url));
+    const capture = 'vectors/captures/small-qcow2-persistent.bin';
+    // The example has a response of its own; the package imports itself by its name.
+    const prelude = `import { readFileSync } from 'node:fs';\nconst response = new Response(readFileSync('${capture}'));\n`;
+    writeFileSync(file, prelude + example);
+    try {
+      const output = execFileSync(process.execPath, [file], { cwd: ROOT, encoding: 'utf8' });
+      expect(output).toContain('disk0 b0 [');
+      expect(output).toMatch(/^3342336$/m);
+    } finally {
+      rmSync(file);
+    }
+  });
+});
+
+/** What a command of the README prints, standard output and then standard error, and its exit code where it is not 0. */
+async function outputOf(command: string): Promise<string> {
+  const args = command.split(' ').map((word) => word.replace(/^vectors\//, `${ROOT}vectors/`));
+  const { stdout, stderr, code } = await runCli(...args);
+  const text = `${stdout}${stderr}`.replaceAll(`${ROOT}vectors/`, 'vectors/');
+  return code === 0 ? text : `${text}exit code ${code}\n`;
+}

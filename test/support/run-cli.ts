@@ -1,0 +1,29 @@
+import { Writable } from 'node:stream';
+import { run } from '../../src/cli/program.js';
+
+/** What a run of the command line left. */
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stdoutBytes: Uint8Array;
+  readonly stderr: string;
+}
+
+/** Runs the command line in this process, with streams that collect. */
+export async function runCli(...args: string[]): Promise<CliResult> {
+  const out: Uint8Array[] = [];
+  const err: Uint8Array[] = [];
+  const code = await run(args, { stdout: collect(out), stderr: collect(err), env: {}, version: '0.0.0' });
+  const stdoutBytes = Buffer.concat(out);
+  return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: Buffer.concat(err).toString() };
+}
+
+function collect(into: Uint8Array[]): NodeJS.WriteStream {
+  const stream = new Writable({
+    write(chunk: Uint8Array, _encoding, done) {
+      into.push(Uint8Array.from(chunk));
+      done();
+    },
+  });
+  return stream as unknown as NodeJS.WriteStream;
+}

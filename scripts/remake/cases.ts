@@ -61,8 +61,17 @@ const disable = (node: string, name: string): Step => ({ do: 'disable', node, na
 
 /** i440fx with 2 MiB; the BIOS is a `hlt` that the script makes, so that no firmware gets into the stream. */
 const PC = ['-machine', 'pc', '-m', '2', '-bios', 'hlt.bin'];
-const ODD_NAMES = ['Ünïcödé-备份-🎉', 'with space', ' lead', 'tab\there', 'new\nline', 'quo"te\'s', 'a/b\\c', '#hash', '.']
-  .concat(['..', '\x01\x7f', 'disk0', '\u200e\u202e', 'é', '\ufeffbom', '0', 'x'.repeat(100), 'a\0b']);
+const ODD_NAMES = [
+  'Ünïcödé-备份-🎉',
+  'with space',
+  ' lead',
+  'tab\there',
+  'new\nline',
+  'quo"te\'s',
+  'a/b\\c',
+  '#hash',
+  '.',
+].concat(['..', '\x01\x7f', 'disk0', '\u200e\u202e', 'e\u0301', '\ufeffbom', '0', 'x'.repeat(100), 'a\0b']);
 const WORD_SIZES = [1, 7, 8, 9, 63, 64, 65, 127, 128, 129, 255, 256, 257];
 const GRANULARITIES = [1, 2, 4, 8, 16, 64, 128, 512, 2 * KIB, 32 * KIB, 128 * KIB, MIB].map((sectors) => sectors * 512);
 

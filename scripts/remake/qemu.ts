@@ -34,12 +34,14 @@ export class Qemu {
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve([code, signal]));
     });
-    child.stderr?.on('data', (text) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
     });
-    createInterface({ input: socket }).on('line', (line) => this.#answer(JSON.parse(line)));
+    const lines = createInterface({ input: socket });
+    lines.on('line', (line) => this.#answer(JSON.parse(line)));
+    // Errors of the socket come here too: a QEMU that quits may reset it.
+    lines.on('error', (error: Error) => this.#fail(error));
     socket.on('close', () => this.#fail(new Error(`QMP is closed: ${this.#stderr}`)));
-    socket.on('error', (error) => this.#fail(error));
   }
 
   /** Starts QEMU in a folder, paused or not, and speaks QMP with it. */

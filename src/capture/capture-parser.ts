@@ -212,6 +212,14 @@ export class CaptureParser {
       );
     }
     if (this.#scanned.length > 0) this.#reportScan();
+    const { known, triedAt } = this.#ram.pageSize;
+    if (triedAt !== undefined && known !== undefined) {
+      this.#handler.finding(
+        'ram-page-size-guessed',
+        `nothing tells the page size; ${known} bytes fit the RAM records`,
+        triedAt,
+      );
+    }
     if (this.#state === 'vmdesc' || this.#state === 'after' || this.#state === 'unread') return;
     if (this.#state === 'text') {
       this.#handler.finding('vmdesc-invalid', 'the input ends inside the vmdesc', this.#itemOffset);

@@ -23,14 +23,6 @@ export const DIRTY_BITMAP = 'dirty-bitmap';
 /** In which way a section travels: iterables as START PART* END+, devices as FULL. */
 export type SectionType = 'start' | 'part' | 'end' | 'full';
 
-/** The section type of an item byte. */
-export const SECTION_TYPES: Readonly<Record<number, SectionType>> = Object.freeze({
-  [ITEM.START]: 'start',
-  [ITEM.PART]: 'part',
-  [ITEM.END]: 'end',
-  [ITEM.FULL]: 'full',
-});
-
 /** What a START or FULL header says. */
 export interface Section {
   readonly id: number;

@@ -17,8 +17,8 @@ const TRIAL_BYTES = RECORDS * (16_384 + LONGEST_HEADER);
 export class PageSize {
   /** Bytes; undefined while it is not known. */
   known: number | undefined;
-  /** Whether it had to be tried. */
-  guessed = false;
+  /** Where in the input it had to be tried, in bytes; undefined where something told it. */
+  triedAt: number | undefined;
   /** The largest page size of any target, in bytes. */
   readonly largest = 65_536;
 
@@ -44,7 +44,7 @@ export class PageSize {
     const settled = possible.length <= 1 && (possible.length === 0 || best === RECORDS);
     if (!settled && !final && queue.available < most) return Math.min(most, queue.available + 4096);
     this.known = possible.find((fit) => fit.records === best)?.size;
-    this.guessed = true;
+    this.triedAt = queue.offset;
     return 0;
   }
 }

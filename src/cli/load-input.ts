@@ -2,7 +2,7 @@ import type { CaptureOptions } from '../capture/capture-parser.js';
 import { SectionParser } from '../chunk/section-decoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import { Findings } from '../findings.js';
-import { readCaptureSource } from '../io/capture-file.js';
+import { type AlsoRead, readCaptureSource } from '../io/capture-file.js';
 import { pump, readUpTo } from '../io/pump.js';
 import { openSource, type Source } from '../io/source.js';
 import { type Limits, resolveLimits } from '../limits.js';
@@ -18,6 +18,8 @@ export interface InputOptions {
   /** Where a capture begins in the file, in bytes. */
   readonly offset?: number;
   readonly limits?: Partial<Limits>;
+  /** Something else that takes the bytes of a capture. */
+  readonly also?: AlsoRead;
 }
 
 /** Bytes that tell what an input is. */
@@ -42,7 +44,7 @@ export async function loadInput(path: string, options: InputOptions, terminal: T
     const head = buffer.subarray(0, await readUpTo(source, offset, buffer));
     const format = options.format ?? detectFormat(head);
     const onProgress = progress?.update;
-    const reading = { head, offset, onProgress, ...(options.limits && { limits: options.limits }) };
+    const reading = { head, offset, onProgress, ...(options.limits && { limits: options.limits }), also: options.also };
     if (format === 'capture') return await loadCapture(path, source, reading);
     if (format === 'section') return await loadSection(path, source, reading);
     const { loadDocument } = await import('./load-document.js');
@@ -58,6 +60,7 @@ export interface Reading extends Pick<CaptureOptions, 'limits'> {
   readonly head: Uint8Array;
   readonly offset: number;
   readonly onProgress: ((offset: number) => void) | undefined;
+  readonly also?: AlsoRead | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../bytes/text.js';
 import { isDirtyBitmapError } from '../errors.js';
+import { QEMU_VERSIONS } from '../migration/qemu-version.js';
 import type { Format } from '../report/input-report.js';
 import { EXIT, type Terminal, writeOut } from './terminal.js';
 
@@ -57,7 +58,14 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
     });
 
   inputOptions(program.command('check').argument('<input...>', 'captures, sections or bitmap sets'))
-    .description('every violation, with its rule and byte offset')
+    .description('every violation, with its rule and byte offset; what a QEMU would do with a capture')
+    .addOption(
+      new Option('--as <qemu>', 'what that QEMU would do with it; qemu is 7.2').choices([
+        'qemu',
+        ...QEMU_VERSIONS.map((version) => `qemu-${version}`),
+      ]),
+    )
+    .option('--destination <file>', 'JSON that describes the QEMU of --as: its nodes, bitmaps and mapping')
     .option('--json', 'one JSON document')
     .action(async (inputs, options) => {
       const { check } = await import('./commands/check.js');

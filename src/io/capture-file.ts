@@ -3,7 +3,7 @@ import type { CaptureOptions } from '../capture/capture-parser.js';
 import { CaptureReader } from '../capture/capture-reader.js';
 import { locateVmdesc, parseVmdesc, type Vmdesc } from '../capture/vmdesc.js';
 import { resolveLimits } from '../limits.js';
-import { type PumpOptions, pump, readExactly } from './pump.js';
+import { type PumpOptions, pump, readExactly, type Sink } from './pump.js';
 import { openSource, type Source } from './source.js';
 
 /** How a capture is read from a file. */
@@ -30,12 +30,33 @@ export async function readCapture(path: string, options: ReadCaptureOptions = {}
 /** {@link readCapture} of a source that is open; `head` are bytes that were read from it already. */
 export async function readCaptureSource(
   source: Source,
-  options: ReadCaptureOptions & Pick<PumpOptions, 'head'> = {},
+  options: ReadCaptureOptions & Pick<PumpOptions, 'head'> & { readonly also?: AlsoRead | undefined } = {},
 ): Promise<CaptureReader> {
-  const reader = new CaptureReader(await withVmdesc(source, options));
-  await pump(source, reader, options);
+  const capture = await withVmdesc(source, options);
+  const reader = new CaptureReader(capture);
+  const also = options.also?.(capture);
+  await pump(source, also === undefined ? reader : both(reader, also), options);
   reader.finish();
   return reader;
+}
+
+/** Makes a second taker of the same bytes, so that a pipe needs to be read only once. */
+export type AlsoRead = (options: CaptureOptions) => Required<Sink>;
+
+function both(a: Required<Sink>, b: Required<Sink>): Sink {
+  return {
+    push(piece) {
+      a.push(piece);
+      b.push(piece);
+    },
+    get skippable() {
+      return Math.min(a.skippable, b.skippable);
+    },
+    skipped(count) {
+      a.skipped(count);
+      b.skipped(count);
+    },
+  };
 }
 
 /**
@@ -66,7 +87,8 @@ export async function* captureEvents(
 
 /** The options for a parser, with what the end of the file tells where it can be looked at. */
 export async function withVmdesc(source: Source, options: ReadCaptureOptions): Promise<CaptureOptions> {
-  const { onProgress: _progress, signal: _signal, ...rest } = options;
+  const { offset, refuse, limits } = options;
+  const rest = { ...(offset !== undefined && { offset }), ...(refuse && { refuse }), ...(limits && { limits }) };
   if (source.size === undefined) return rest;
   const vmdesc = await findVmdesc(source, source.size, resolveLimits(options.limits).maxVmdescBytes);
   return { ...rest, total: source.size, vmdesc };

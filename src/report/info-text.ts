@@ -1,4 +1,4 @@
-import { printable, quoted } from '../bytes/text.js';
+import { printable } from '../bytes/text.js';
 import type { Finding } from '../findings.js';
 import type { BitmapDocument, InfoDocument } from './input-report.js';
 import { type Column, formatBytes, formatBytesExact, formatTable, plural } from './text.js';
@@ -67,9 +67,4 @@ function bitmapsText(bitmaps: readonly BitmapDocument[], format: InfoDocument['f
       : []),
   ]);
   return formatTable(wire ? [...COLUMNS, ...WIRE] : COLUMNS, rows);
-}
-
-/** A bitmap's name as a person would type it for `--bitmap`. */
-export function bitmapLabel(bitmap: Pick<BitmapDocument, 'node' | 'name'>): string {
-  return quoted(bitmap.node === null ? bitmap.name : `${bitmap.node}/${bitmap.name}`);
 }

@@ -164,7 +164,7 @@ const MAX_GROUP = 12;
 const MIN_TIMES = 4;
 
 /** Folds groups of lines that come again and again, but for offsets and sectors: the first and the last one stay. */
-export function foldLines(lines: readonly string[]): string[] {
+function foldLines(lines: readonly string[]): string[] {
   const shapes = lines.map((line) => line.replace(/\b(off|sector)=\d+/g, '$1='));
   const folded: string[] = [];
   let at = 0;

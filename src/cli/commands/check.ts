@@ -1,12 +1,33 @@
 import { printable } from '../../bytes/text.js';
+import type { CaptureOptions } from '../../capture/capture-parser.js';
+import { QemuLoader } from '../../capture/qemu-loader.js';
 import { DirtyBitmapError } from '../../errors.js';
 import type { Finding } from '../../findings.js';
-import { findingText } from '../../report/info-text.js';
+import type { QemuDestination } from '../../migration/qemu-destination.js';
+import type { QemuBitmap, QemuPrediction } from '../../migration/qemu-prediction.js';
+import { QEMU_VERSIONS } from '../../migration/qemu-version.js';
+import { findingText, type Paint } from '../../report/info-text.js';
 import type { Format } from '../../report/input-report.js';
+import { predictionText } from '../../report/prediction-text.js';
 import { plural } from '../../report/text.js';
 import type { Severity } from '../../rules.js';
+import { readDestination } from '../destination-file.js';
 import { type InputOptions, loadInput } from '../load-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
+
+/** What `check` can be asked. */
+export interface CheckOptions extends InputOptions {
+  readonly json?: boolean;
+  /** `qemu`, or `qemu-` and a version: what that QEMU would do. */
+  readonly as?: string;
+  /** A file that describes the QEMU. */
+  readonly destination?: string;
+}
+
+/** What a QEMU would do, as data. */
+type PredictionDocument = Omit<QemuPrediction, 'bitmaps'> & {
+  readonly bitmaps: readonly Omit<QemuBitmap, 'bits' | 'wordBits'>[];
+};
 
 /** What `check` says of one input. */
 interface Checked {
@@ -17,29 +38,21 @@ interface Checked {
   readonly bitmaps: number;
   readonly counts: Readonly<Record<Severity, number>>;
   readonly findings: readonly Finding[];
+  readonly prediction?: PredictionDocument;
 }
 
 /** `check INPUT...`: every violation, with its rule and its byte offset. */
-export async function check(
-  inputs: readonly string[],
-  options: InputOptions & { readonly json?: boolean },
-  terminal: Terminal,
-): Promise<number> {
+export async function check(inputs: readonly string[], options: CheckOptions, terminal: Terminal): Promise<number> {
+  const destination = destinationOf(options);
   const paint = painter(terminal.stdout, terminal.env);
   const checked: Checked[] = [];
   let unreadable = false;
   for (const input of inputs) {
-    const one = await checkOne(input, options, terminal);
+    const one = await checkOne(input, options, destination, terminal);
     unreadable ||= one.findings.some((finding) => finding.code === 'file-access');
     checked.push(one);
     if (options.json === true) continue;
-    const verdict = one.ok ? paint('ok', 'good') : paint('bad', 'error');
-    const kind = one.format === null ? '' : ` (${one.format}, ${plural(one.bitmaps, 'bitmap')})`;
-    const lines = [
-      `${printable(input)}: ${verdict}${kind}`,
-      ...one.findings.map((finding) => `  ${findingText(finding, paint)}`),
-    ];
-    await writeOut(terminal, `${lines.join('\n')}\n`);
+    await writeOut(terminal, `${checkedText(one, paint).join('\n')}\n`);
   }
   const summary = summarise(checked);
   const text = options.json === true ? JSON.stringify({ inputs: checked, summary }, null, 2) : summaryText(summary);
@@ -48,11 +61,46 @@ export async function check(
   return summary.bad > 0 ? EXIT.BAD : EXIT.OK;
 }
 
-async function checkOne(input: string, options: InputOptions, terminal: Terminal): Promise<Checked> {
+/** The QEMU that `--as` and `--destination` mean. */
+function destinationOf(options: CheckOptions): QemuDestination | undefined {
+  if (options.as === undefined) {
+    if (options.destination === undefined) return undefined;
+    throw new DirtyBitmapError('argument', '--destination describes the QEMU of --as; give --as qemu too');
+  }
+  const version = QEMU_VERSIONS.find((one) => options.as === `qemu-${one}`) ?? '7.2';
+  return { ...(options.destination !== undefined && readDestination(options.destination)), version };
+}
+
+function checkedText(one: Checked, paint: Paint): string[] {
+  const verdict = one.ok ? paint('ok', 'good') : paint('bad', 'error');
+  const kind = one.format === null ? '' : ` (${one.format}, ${plural(one.bitmaps, 'bitmap')})`;
+  const lines = [`${printable(one.input)}: ${verdict}${kind}`];
+  lines.push(...one.findings.map((finding) => `  ${findingText(finding, paint)}`));
+  if (one.prediction !== undefined) lines.push(...predictionText(one.prediction, paint).map((line) => `  ${line}`));
+  return lines;
+}
+
+async function checkOne(
+  input: string,
+  options: CheckOptions,
+  destination: QemuDestination | undefined,
+  terminal: Terminal,
+): Promise<Checked> {
   try {
-    const { format, bitmaps, findings } = await loadInput(input, options, terminal);
-    const { counts, list } = findings;
-    return { input, format, ok: counts.error === 0, bitmaps: bitmaps.length, counts, findings: list };
+    let loader: QemuLoader | undefined;
+    const also = (capture: CaptureOptions): QemuLoader => {
+      loader = new QemuLoader(destination as QemuDestination, capture);
+      return loader;
+    };
+    const report = await loadInput(input, destination === undefined ? options : { ...options, also }, terminal);
+    const { counts, list } = report.findings;
+    const checked = { input, format: report.format, bitmaps: report.bitmaps.length, counts, findings: list };
+    if (destination !== undefined && loader === undefined) {
+      throw new DirtyBitmapError('argument', `--as is about captures; ${input} is a ${report.format}`);
+    }
+    const prediction = loader && predictionDocument(loader.finish());
+    const ok = counts.error === 0 && (prediction === undefined || prediction.verdict === 'load');
+    return { ...checked, ok, ...(prediction && { prediction }) };
   } catch (error) {
     // One input that cannot be read does not keep the others from being checked.
     if (!(error instanceof DirtyBitmapError) || error.code === 'argument') throw error;
@@ -67,6 +115,11 @@ async function checkOne(input: string, options: InputOptions, terminal: Terminal
       findings: [finding],
     };
   }
+}
+
+function predictionDocument(prediction: QemuPrediction): PredictionDocument {
+  const bitmaps = prediction.bitmaps.map(({ bits: _bits, wordBits: _wordBits, ...bitmap }) => bitmap);
+  return { ...prediction, bitmaps };
 }
 
 interface Summary {

@@ -1,7 +1,8 @@
 // npm run bench: decoding against one memcpy of the bitmap, side by side in one run. Ratios, not absolute figures: the
 // machine's own speed cancels out.
-import { ChunkCursor, DEFAULT_LIMITS, SectionDecoder, SectionParser } from '../src/index.js';
+
 import { Findings } from '../src/findings.js';
+import { ChunkCursor, DEFAULT_LIMITS, SectionDecoder, SectionParser } from '../src/index.js';
 import { Gatherer } from '../src/migration/gatherer.js';
 import { sectionOf } from './streams.js';
 

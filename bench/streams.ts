@@ -1,3 +1,4 @@
+import { concat } from '../src/bytes/concat.js';
 import { encodeChunk, FLAG } from '../src/index.js';
 
 const encoder = new TextEncoder();
@@ -27,11 +28,5 @@ export function sectionOf(bits: Uint8Array): Uint8Array {
   }
   parts.push(encodeChunk({ kind: 'complete', flags: FLAG.COMPLETE, flagsWidth }));
   parts.push(encodeChunk({ kind: 'bare', flags: FLAG.EOS, flagsWidth }));
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(parts);
 }

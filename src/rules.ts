@@ -133,6 +133,14 @@ export const RULES = {
   'bitmap-not-found': { severity: 'error', rule: 'The bitmap that is asked for is in the input.' },
   'sha256-skipped': { severity: 'info', rule: 'Bitmaps up to the limit are hashed.' },
   'findings-capped': { severity: 'info', rule: 'Findings are listed up to the limit.' },
+
+  // Writing
+  'output-exists': { severity: 'error', rule: 'A file that is there is overwritten only where that is asked for.' },
+  'size-unknown': {
+    severity: 'error',
+    rule: 'A bitmap that is sent tells the size of its disk, or how far it is known.',
+  },
+  'size-differs': { severity: 'error', rule: 'Bitmaps that are merged are of disks of one size.' },
 } as const satisfies Record<string, Rule>;
 
 /** Stable code of a rule. */

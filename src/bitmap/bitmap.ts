@@ -268,7 +268,7 @@ export class Bitmap {
   anyBits(firstBit: number, endBit: number): boolean {
     assertBytes(firstBit, 'first bit');
     assertBytes(endBit, 'end bit');
-    const bit = nextSet(this.#pages, firstBit);
+    const bit = nextSet(this.#pages, firstBit, endBit);
     return bit >= 0 && bit < endBit;
   }
 

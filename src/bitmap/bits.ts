@@ -74,7 +74,7 @@ export function setRange(store: PageStore, offset: number, length: number, scale
   }
   const firstPage = Math.floor(first / PAGE_BITS);
   const endPage = Math.ceil(end / PAGE_BITS);
-  store.memory.require(Math.max(0, endPage - firstPage - store.table.used) * PAGE_BYTES);
+  store.memory.require((endPage - firstPage - store.capacity) * PAGE_BYTES);
   for (let page = firstPage; page < endPage; page++) {
     const slot = store.claim(page);
     const bytes = store.bytes[blockOf(slot)] as Uint8Array;
@@ -116,9 +116,13 @@ export function setEach(store: PageStore, offsets: ArrayLike<number>, scale: num
 
 /** Clears the bits from `first` to `end`; pages wholly inside are given up. */
 export function clearBits(store: PageStore, first: number, end: number): void {
-  for (let page = store.table.next(Math.floor(first / PAGE_BITS)); page >= 0; page = store.table.next(page + 1)) {
+  const endPage = Math.ceil(end / PAGE_BITS);
+  for (
+    let page = store.table.next(Math.floor(first / PAGE_BITS), endPage);
+    page >= 0;
+    page = store.table.next(page + 1, endPage)
+  ) {
     const start = page * PAGE_BITS;
-    if (start >= end) return;
     if (first <= start && end >= start + PAGE_BITS) {
       store.release(page);
       continue;
@@ -129,12 +133,13 @@ export function clearBits(store: PageStore, first: number, end: number): void {
   }
 }
 
-/** The first bit that is set, from `bit` on, or -1. */
-export function nextSet(store: PageStore, bit: number): number {
+/** The first bit that is set, from `bit` on, or -1. Pages from the one of `end` on are not looked at. */
+export function nextSet(store: PageStore, bit: number, end: number = Number.POSITIVE_INFINITY): number {
+  const endPage = Math.ceil(end / PAGE_BITS);
   let page = Math.floor(bit / PAGE_BITS);
   let from = bit - page * PAGE_BITS;
   for (;;) {
-    const next = store.table.next(page);
+    const next = store.table.next(page, endPage);
     if (next < 0) return -1;
     if (next !== page) from = 0;
     const found = findInPage(store, store.table.slot(next), from, 0);

@@ -52,6 +52,8 @@ export class PageStore {
   fast: Uint8Array = NO_BYTES;
   /** Single bits to set outside the window before one is thought of (again). */
   patience: number = MIN_PATIENCE;
+  /** Pages that the blocks have room for. */
+  capacity = 0;
   readonly memory: MemoryAccount;
   /** 64-bit views of the blocks, made when first asked for. */
   readonly #quads: BigUint64Array[] = [];
@@ -176,8 +178,10 @@ export class PageStore {
   #freshSlot(): number {
     if (this.#fresh === this.#freshEnd) {
       const block = this.bytes.length;
-      // As many pages as there are already, so that half of the memory is in use at least.
-      const pages = Math.min(BLOCK_PAGES, Math.max(FIRST_BLOCK_PAGES, 2 ** Math.floor(Math.log2(this.table.used + 1))));
+      // As many pages as there are already, so that half of the memory is in use at least; fewer where memory is short.
+      const wanted = Math.max(FIRST_BLOCK_PAGES, 2 ** Math.floor(Math.log2(this.table.used + 1)));
+      const affordable = Math.max(1, Math.floor(this.memory.available / PAGE_BYTES));
+      const pages = Math.min(BLOCK_PAGES, wanted, affordable);
       this.memory.take(pages * PAGE_BYTES);
       this.#addBlock(block, new Uint8Array(pages * PAGE_BYTES));
       this.#fresh = block << BLOCK_SHIFT;
@@ -189,12 +193,12 @@ export class PageStore {
   #addBlock(block: number, bytes: Uint8Array): void {
     this.bytes[block] = bytes;
     this.words[block] = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    this.capacity += bytes.byteLength / PAGE_BYTES;
   }
 
   #dropBlocks(): void {
-    for (let block = FIRST_BLOCK; block < this.bytes.length; block++) {
-      this.memory.giveBack((this.bytes[block] as Uint8Array).byteLength);
-    }
+    this.memory.giveBack(this.capacity * PAGE_BYTES);
+    this.capacity = 0;
     this.bytes.length = FIRST_BLOCK;
     this.words.length = FIRST_BLOCK;
     this.#quads.length = 0;

@@ -2,6 +2,8 @@ import type { MemoryAccount } from './memory.js';
 
 /** Pages of a far table. */
 const FAR = 256;
+/** Far tables that are looked up one by one rather than sorted. */
+const SHORT_STRETCH = 64;
 /** Bytes that a far table costs: its entries, and about as much as an engine needs for the objects around them. */
 const FAR_BYTES = FAR * 4 + 256;
 /** Pages that are always near: 4 KiB of table at most. */
@@ -56,13 +58,20 @@ export class PageTable {
     table[index] = slot;
   }
 
-  /** The first page that is present, from `page` on, or -1. */
-  next(page: number): number {
+  /**
+   * The first page that is present, from `page` on and before `end`, or -1. A short stretch costs little, whatever lies
+   * behind it: a stream may ask for one with every chunk.
+   */
+  next(page: number, end: number = Number.POSITIVE_INFINITY): number {
     const near = this.near;
-    for (let i = page; i < near.length; i++) {
+    const stop = Math.min(near.length, end);
+    for (let i = page; i < stop; i++) {
       if (near[i] !== 0) return i;
     }
-    return this.#far.size === 0 ? -1 : this.#nextFar(Math.max(page, near.length));
+    if (this.#far.size === 0 || end <= near.length) return -1;
+    const from = Math.max(page, near.length);
+    const found = end - from <= FAR * SHORT_STRETCH ? this.#nextInStretch(from, end) : this.#nextFar(from);
+    return found < end ? found : -1;
   }
 
   /**
@@ -120,6 +129,18 @@ export class PageTable {
     this.#far.set(key, new Int32Array(FAR));
     if (key < (this.#farKeys.at(-1) ?? 0)) this.#farSorted = false;
     this.#farKeys.push(key);
+  }
+
+  /** Looks each table up: no order of the tables is needed. */
+  #nextInStretch(page: number, end: number): number {
+    for (let key = Math.floor(page / FAR); key * FAR < end; key++) {
+      const table = this.#far.get(key);
+      if (table === undefined) continue;
+      for (let i = Math.max(0, page - key * FAR); i < FAR; i++) {
+        if (table[i] !== 0) return key * FAR + i;
+      }
+    }
+    return -1;
   }
 
   #nextFar(page: number): number {

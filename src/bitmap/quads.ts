@@ -25,7 +25,7 @@ let native: boolean | undefined;
 
 /** Whether this engine is V8, told by the shape of its stack traces. A wrong answer costs time, nothing else. */
 export function quadsAreNative(): boolean {
-  native ??= /^Error\s+at /.test(new Error().stack ?? '');
+  native ??= /^ +at /m.test(new Error().stack ?? '');
   return native;
 }
 

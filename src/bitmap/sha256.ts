@@ -3,6 +3,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Bitmap } from './bitmap.js';
 import { serializedSize } from './serialize.js';
 
+const WORD_BYTES = 8;
 /** Bytes handed to the hash at a time. */
 const PIECE = 65_536;
 /** What absent pages are hashed from; never written. */
@@ -15,11 +16,12 @@ export interface HashSink {
 
 /**
  * Feeds a hash with the first `granules` bits of a bitmap as little-endian 64-bit words, the last one filled up with
- * zero bits. The pieces are views of a buffer that is used again: the hash must not keep them.
+ * zero bits. No granules are hashed as one word: so QEMU does for a disk of no bytes (captures/size-zero). The pieces are
+ * views of a buffer that is used again: the hash must not keep them.
  * Source: the bytes that QEMU's `x-debug-block-dirty-bitmap-sha256` hashes (hbitmap_sha256()).
  */
 export function hashWords(bitmap: Bitmap, granules: number, hash: HashSink): void {
-  const size = serializedSize(granules);
+  const size = Math.max(WORD_BYTES, serializedSize(granules));
   const buffer = new Uint8Array(Math.min(PIECE, size));
   for (let at = 0; at < size; at += PIECE) {
     const length = Math.min(PIECE, size - at);

@@ -48,8 +48,11 @@ export class ByteQueue {
   }
 
   /** Adds a piece. It is not copied: the caller leaves it alone until {@link ByteQueue.settle}. */
-  push(piece: Uint8Array): void {
-    if (piece.length === 0) return;
+  push(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    // A Node Buffer's slice() is a view and its subarray() a Buffer, which is slow: neither is wanted further in.
+    const piece =
+      bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (this.pos === this.end && this.#pieces.length === 0) {
       this.#base += this.pos;
       this.bytes = piece;

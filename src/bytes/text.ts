@@ -19,7 +19,8 @@ export interface Name {
 
 /** The name that these bytes are. Copies the bytes, so that the name outlives the piece it came in. */
 export function nameFromBytes(bytes: Uint8Array): Name {
-  const copy = bytes.slice();
+  // Not slice(): that of a Node Buffer is a view.
+  const copy = new Uint8Array(bytes);
   try {
     const text = strict.decode(copy);
     if (!NUL_ONLY.test(text)) return { bytes: copy, text, clean: true };
@@ -92,7 +93,9 @@ export function printable(text: string): string {
 /** The text in double quotes, printable, cut to `max` characters. */
 export function quoted(text: string, max = 64): string {
   const shown = printable(text);
-  return shown.length > max ? `"${shown.slice(0, max)}..."` : `"${shown}"`;
+  if (shown.length <= max) return `"${shown}"`;
+  // Half a character at the cut is left out.
+  return `"${shown.slice(0, max).replace(/[\ud800-\udbff]$/, '')}..."`;
 }
 
 /** Lower-case hexadecimal, two digits a byte, nothing between. */

@@ -1,4 +1,4 @@
-import { batch } from '../bytes/batch.js';
+import { EventBatches } from '../bytes/batch.js';
 import { type BadChunkEvent, ChunkCollector, type ChunkEvent } from '../chunk/chunk-collector.js';
 import type { ChunkCursor } from '../chunk/chunk-cursor.js';
 import type { Target } from '../chunk/name-memory.js';
@@ -42,10 +42,9 @@ export type CaptureEvent =
  * for (const event of decoder.finish()) console.log(event.type);
  */
 export class CaptureDecoder {
-  readonly #collector = new Collector((event) => this.#events.push(event));
+  readonly #events = new EventBatches<CaptureEvent>();
+  readonly #collector = new Collector(this.#events.emit);
   readonly #parser: CaptureParser;
-  #events: CaptureEvent[] = [];
-  #error: unknown;
 
   constructor(options: CaptureOptions = {}) {
     this.#parser = new CaptureParser(this.#collector, options);
@@ -77,7 +76,7 @@ export class CaptureDecoder {
    * before that place, and on every later call.
    */
   push(piece: Uint8Array): Iterable<CaptureEvent> {
-    return this.#step(() => this.#parser.push(piece));
+    return this.#events.during(() => this.#parser.push(piece));
   }
 
   /**
@@ -86,19 +85,7 @@ export class CaptureDecoder {
    * {@link CaptureDecoder.push} at the end of the iteration.
    */
   finish(): Iterable<CaptureEvent> {
-    return this.#step(() => this.#parser.finish());
-  }
-
-  #step(work: () => void): Iterable<CaptureEvent> {
-    if (this.#error !== undefined) throw this.#error;
-    try {
-      work();
-    } catch (error) {
-      this.#error = error;
-    }
-    const events = this.#events;
-    this.#events = [];
-    return batch(events, this.#error);
+    return this.#events.during(() => this.#parser.finish());
   }
 }
 

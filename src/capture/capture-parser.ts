@@ -182,6 +182,7 @@ export class CaptureParser {
   skipped(count: number): void {
     if (count > this.skippable)
       throw new DirtyBitmapError('argument', `at most ${this.skippable} bytes may be skipped`);
+    if (count === 0) return;
     this.#queue.jump(count);
     if (this.#state === 'body') (this.#current?.body as BodyParser).skip -= count;
     else this.#skip -= count;
@@ -248,8 +249,9 @@ export class CaptureParser {
     const name = this.#current === undefined ? '' : quoted(this.#current.section.name);
     if (this.#state === 'body') {
       const body = this.#current?.body as BodyParser;
+      const before = this.#queue.available === 0 && this.#queue.offset === this.#bodyStart;
       const data = body === this.#bodies[DIRTY_BITMAP] && this.chunks.inData ? 'the bits of a chunk of ' : '';
-      return { where: `inside ${data}section ${name}`, need: Math.max(body.skip, body.need) - this.#queue.available };
+      return { where: `inside ${data}section ${name}`, need: before ? 1 : Math.max(body.skip, body.need) - this.#queue.available };
     }
     if (this.#state === 'device') return { where: `inside device section ${name}`, need: 0 };
     if (this.#state === 'footer') return { where: `before the footer of section ${name}`, need: 0 };

@@ -6,6 +6,8 @@ import { type Configuration, ITEM } from './items.js';
 /** Machine names are below 256 bytes. */
 const MAX_MACHINE = 4096;
 const MAX_CAPABILITIES = 256;
+/** Bytes of a body whose length a vmdesc tells: no more are waited for on its word. */
+const MAX_BODY = 65_536;
 
 /** A decoded configuration section and its length in bytes, the item byte not counted. */
 export interface DecodedConfiguration {
@@ -67,7 +69,7 @@ export function decodeConfiguration(
       if (typeof list === 'number') return list - pos;
       capabilities = list.names;
       at = list.end;
-    } else if (knownLength !== undefined && pos + knownLength > at) {
+    } else if (knownLength !== undefined && knownLength <= MAX_BODY && pos + knownLength > at) {
       at = pos + knownLength;
       if (end < at) return at - pos;
     } else {

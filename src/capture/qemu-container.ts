@@ -22,7 +22,7 @@ const ADVISE_RAM = 16;
 const FATAL: readonly Code[] = ['footer-missing', 'footer-mismatch', 'source-failed-in-setup', 'command-invalid'];
 
 /** Errors of our parser that say nothing about a QEMU, which would read on. */
-const OURS: readonly Code[] = ['device-unsized', 'section-id-reused', 'limit', 'unsupported', 'argument'];
+const OURS: readonly Code[] = ['device-unsized', 'section-id-reused', 'limit'];
 
 /**
  * Does with the items of a stream what a QEMU does: which of them it refuses, and when its guest starts.
@@ -52,7 +52,7 @@ export class QemuContainer implements CaptureHandler {
     const { machine: expected, configuration: wanted } = incoming.destination;
     const { machine: found, capabilities } = configuration;
     if (wanted === false) incoming.fail('configuration-unexpected', offset);
-    else if (expected === undefined) incoming.assume(`Its machine type is ${found}, as the stream's.`);
+    else if (expected === undefined) incoming.assume(`It is a machine ${found} with the capabilities of the source.`);
     else if (expected !== found) incoming.fail('machine', offset, { found, expected });
     for (const capability of capabilities ?? []) {
       if (capability === 'mapped-ram' && !incoming.traits.mappedRam) {
@@ -97,13 +97,14 @@ export class QemuContainer implements CaptureHandler {
     }
     if (id === COMMAND.ADVISE) incoming.postcopyRam = payloadLength === ADVISE_RAM;
     if (id === COMMAND.SWITCHOVER_START && !incoming.traits.switchoverStart) {
-      incoming.fail('command-unknown', offset, { found: name, expected: 'b unknown' });
+      incoming.fail('command-unknown', offset, { found: name, expected: 'b' });
     }
     if (id === ENABLE_COLO) {
-      if (incoming.traits.colo === 'refused') {
-        incoming.fail('command-unknown', offset, { found: name, expected: '8 deprecated' });
-      }
+      if (incoming.traits.colo === 'refused') incoming.fail('colo-refused', offset);
       this.#colo = true;
+    }
+    if (id === COMMAND.LISTEN || id === COMMAND.RUN) {
+      incoming.assume(`A command ${name} outside of a package changes nothing (not measured).`);
     }
     if (command.packageBytes === 0) incoming.fail('damaged', offset, { found: 'a package of 0 bytes' });
     else if (command.packageBytes !== undefined) {
@@ -116,7 +117,7 @@ export class QemuContainer implements CaptureHandler {
     this.#advance(offset);
     if (this.#colo) this.#incoming.fail('colo', offset);
     this.#incoming.start(offset);
-    if (this.#devices > 0) this.#incoming.assume(`Its devices take the ${this.#devices} device sections.`);
+    if (this.#devices > 0) this.#incoming.assume(`Its RAM and devices load; ${this.#devices} device sections came.`);
   }
 
   vmdesc(): void {}

@@ -34,7 +34,7 @@ export class QemuLoader {
 
   /** Says that `count` bytes, at most {@link QemuLoader.skippable}, were left out of what is pushed next. */
   skipped(count: number): void {
-    if (!this.#done) this.#parser.skipped(count);
+    if (count > 0 && !this.#done) this.#parser.skipped(count);
   }
 
   /** Takes the next piece, which may be reused after the call. */
@@ -61,7 +61,7 @@ export class QemuLoader {
     try {
       step();
     } catch (error) {
-      if (!(error instanceof DirtyBitmapError)) throw error;
+      if (!(error instanceof DirtyBitmapError) || error.code === 'argument') throw error;
       this.#stopped = true;
       this.#container.stopped(error, this.#parser.offset);
     }

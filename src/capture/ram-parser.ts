@@ -111,6 +111,10 @@ export class RamParser implements BodyParser {
       return kind === EOS ? true : undefined;
     }
     if (kind === MEM_SIZE) return this.#beginList(high, low, offset);
+    // Told before a name is waited for that need not come.
+    if (kind !== ZERO && kind !== PAGE && kind !== XBZRLE && kind !== COMPRESS_PAGE) {
+      throw this.#bad(`flags 0x${flags.toString(16)} of a RAM record are not one known kind`, offset);
+    }
     const after = 8 + this.#blockNameLength(flags);
     if (!queue.ensure(after)) return this.#wait(after);
     // Reading the name's length needed one byte; now the whole name is there too.
@@ -118,9 +122,7 @@ export class RamParser implements BodyParser {
     if (!queue.ensure(length)) return this.#wait(length);
     if (kind === ZERO) return this.#step(length + 1, flags, 0);
     if (kind === PAGE) return this.#page(length, flags, final, offset);
-    if (kind === XBZRLE) return this.#sized(length, 3, flags, offset);
-    if (kind === COMPRESS_PAGE) return this.#sized(length, 4, flags, offset);
-    throw this.#bad(`flags 0x${flags.toString(16)} of a RAM record are not one known kind`, offset);
+    return this.#sized(length, kind === XBZRLE ? 3 : 4, flags, offset);
   }
 
   /** Bytes of the block name that follows a record's word: 0 where it is left out, 1 where its length is not there yet. */

@@ -68,7 +68,7 @@ export function parseVmdesc(text: Uint8Array): Vmdesc | undefined {
     const configuration = json['configuration'];
     return {
       pageSize: typeof json['page_size'] === 'number' ? json['page_size'] : undefined,
-      configurationBytes: isObject(configuration) ? sizeOf(configuration, 0) : undefined,
+      configurationBytes: isObject(configuration) ? checkedSize(configuration) : undefined,
       devices: json['devices'].map(deviceSize),
     };
   } catch {
@@ -81,9 +81,17 @@ function deviceSize(device: unknown): DeviceSize {
   if (typeof name !== 'string' || typeof instance !== 'number')
     throw new SyntaxError('device without name or instance');
   // Devices of the old style tell their size in one piece.
-  const bytes = typeof size === 'number' ? size : sizeOf(device as Json, 0);
-  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new SyntaxError('device without size');
-  return { name, instance, size: bytes };
+  return { name, instance, size: typeof size === 'number' ? checked(size) : checkedSize(device as Json) };
+}
+
+function checkedSize(state: Json): number {
+  return checked(sizeOf(state, 0));
+}
+
+/** Positions are reckoned from sizes, so they must be whole. */
+function checked(bytes: number): number {
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new SyntaxError('a size that is no number of bytes');
+  return bytes;
 }
 
 /** Bytes of a vmstate: its fields, then its subsections with their headers. A field's size includes what is nested in it. */

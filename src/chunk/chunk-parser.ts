@@ -3,7 +3,7 @@ import type { Limits } from '../limits.js';
 import { ChunkCursor } from './chunk-cursor.js';
 import { type Refusal, refusalMask } from './deviation.js';
 import { refuseDeviations } from './deviation-message.js';
-import { NameMemory, type Target } from './name-memory.js';
+import { NameMemory, type NameMemoryState, type Target } from './name-memory.js';
 
 /** What a {@link ChunkParser} tells. Nothing it passes outlives the call: copy to keep. */
 export interface ChunkHandler {
@@ -19,6 +19,16 @@ export interface ChunkHandler {
    * come in order and fill `cursor.size`; they are cut wherever the input's pieces are cut.
    */
   data(bytes: Uint8Array, start: number, end: number, at: number): void;
+}
+
+/** Where a {@link ChunkParser} stands, as plain data; the bytes that it has not taken are not part of it. */
+export interface ChunkParserState {
+  readonly names: NameMemoryState;
+  /** Bytes of data that are still to come for the BITS chunk that was told last, of how many. */
+  readonly dataLeft: number;
+  readonly dataSize: number;
+  /** Whether that chunk ends its section. */
+  readonly eos: boolean;
 }
 
 /**
@@ -52,6 +62,20 @@ export class ChunkParser {
   /** Whether the parser stands inside the data of a BITS chunk. */
   get inData(): boolean {
     return this.#dataLeft > 0;
+  }
+
+  /** Where it stands, to go on from in another place. */
+  snapshot(): ChunkParserState {
+    const { size, eos } = this.#cursor;
+    return { names: this.names.snapshot(), dataLeft: this.#dataLeft, dataSize: size, eos };
+  }
+
+  /** Goes on from where another one stood; only before anything was parsed here. */
+  restore({ names, dataLeft, dataSize, eos }: ChunkParserState): void {
+    this.names.restore(names);
+    this.#dataLeft = dataLeft;
+    this.#cursor.size = dataSize;
+    this.#cursor.eos = eos;
   }
 
   /**

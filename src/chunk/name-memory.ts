@@ -12,6 +12,16 @@ export interface Target {
   readonly bitmap: Name;
 }
 
+/** What a {@link NameMemory} remembers, as plain data. */
+export interface NameMemoryState {
+  /** Node and bitmap of every target, in order. */
+  readonly targets: readonly (readonly [node: Uint8Array, bitmap: Uint8Array])[];
+  /** The node that a chunk without a node name means, or null. */
+  readonly node: Uint8Array | null;
+  /** The index of the target that a chunk without names means, or -1. */
+  readonly target: number;
+}
+
 interface Node {
   readonly name: Name;
   readonly targets: Map<string, Target>;
@@ -44,8 +54,7 @@ export class NameMemory {
     if (cursor.nodeStart >= 0) {
       const node = this.#nodeOf(cursor.bytes.subarray(cursor.nodeStart, cursor.nodeEnd));
       // The same node again leaves no doubt which bitmap is meant; another one does.
-      if (node !== this.#node) this.#target = undefined;
-      this.#node = node;
+      if (node !== this.#node) this.#enter(node);
     }
     if (cursor.bitmapStart >= 0) {
       this.#target = this.#node && this.#targetOf(this.#node, cursor, offset);
@@ -58,13 +67,39 @@ export class NameMemory {
     return this.#node?.name;
   }
 
+  #enter(node: Node): void {
+    // A node without bitmaps is not worth a place: forgotten as soon as another is named, whether that one is new or not.
+    if (this.#node?.targets.size === 0) this.#nodes.delete(keyOf(this.#node.name.bytes));
+    this.#node = node;
+    this.#target = undefined;
+  }
+
+  /** What is remembered, to go on with in another place. */
+  snapshot(): NameMemoryState {
+    return {
+      targets: this.targets.map(({ node, bitmap }) => [node.bytes, bitmap.bytes] as const),
+      node: this.#node?.name.bytes ?? null,
+      target: this.#target?.index ?? -1,
+    };
+  }
+
+  /** Goes on with what was remembered elsewhere; only before anything was resolved here. */
+  restore({ targets, node, target }: NameMemoryState): void {
+    for (const [nodeBytes, bitmapBytes] of targets) {
+      const owner = this.#nodeOf(nodeBytes);
+      const made = { index: this.targets.length, node: owner.name, bitmap: nameFromBytes(bitmapBytes) };
+      owner.targets.set(keyOf(bitmapBytes), made);
+      this.targets.push(made);
+    }
+    this.#node = node === null ? undefined : this.#nodeOf(node);
+    this.#target = this.targets[target];
+  }
+
   #nodeOf(bytes: Uint8Array): Node {
     const key = keyOf(bytes);
     let node = this.#nodes.get(key);
     if (node === undefined) {
       node = { name: nameFromBytes(bytes), targets: new Map() };
-      // A node without bitmaps is not worth a place: forgotten as soon as another is named.
-      if (this.#node?.targets.size === 0) this.#nodes.delete(keyOf(this.#node.name.bytes));
       this.#nodes.set(key, node);
     }
     return node;

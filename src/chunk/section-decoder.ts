@@ -1,4 +1,4 @@
-import { batch } from '../bytes/batch.js';
+import { EventBatches } from '../bytes/batch.js';
 import { ByteQueue } from '../bytes/byte-queue.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type Limits, resolveLimits } from '../limits.js';
@@ -70,9 +70,8 @@ export class SectionParser {
  */
 export class SectionDecoder {
   readonly #parser: SectionParser;
-  readonly #chunks = new ChunkCollector((event) => this.#events.push(event));
-  #events: (ChunkEvent | BadChunkEvent)[] = [];
-  #error: unknown;
+  readonly #events = new EventBatches<ChunkEvent | BadChunkEvent>();
+  readonly #chunks = new ChunkCollector(this.#events.emit);
 
   constructor(options: SectionOptions = {}) {
     this.#parser = new SectionParser(this.#chunks, options);
@@ -89,28 +88,15 @@ export class SectionDecoder {
    * that place, and on every later call.
    */
   push(piece: Uint8Array): Iterable<ChunkEvent | BadChunkEvent> {
-    return this.#step(() => this.#parser.push(piece));
+    return this.#events.during(() => this.#parser.push(piece));
   }
 
   /**
-   * Says that the input ends here.
-   * @throws DirtyBitmapError `stream-cut` where it ends inside a section.
+   * Says that the input ends here, and gives the last events: none, as it is.
+   * @throws DirtyBitmapError `stream-cut` where it ends inside a section; as {@link SectionDecoder.push} at the end of
+   * the iteration.
    */
   finish(): Iterable<ChunkEvent | BadChunkEvent> {
-    const events = this.#step(() => this.#parser.finish());
-    if (this.#error !== undefined) throw this.#error;
-    return events;
-  }
-
-  #step(work: () => void): Iterable<ChunkEvent | BadChunkEvent> {
-    if (this.#error !== undefined) throw this.#error;
-    try {
-      work();
-    } catch (error) {
-      this.#error = error;
-    }
-    const events = this.#events;
-    this.#events = [];
-    return batch(events, this.#error);
+    return this.#events.during(() => this.#parser.finish());
   }
 }

@@ -6,7 +6,8 @@ type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === 'string';
 const isFlag: Check = (value) => typeof value === 'boolean';
-const isBytes: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+// 8 PiB is 2^53, which is exact.
+const isBytes: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 2 ** 53;
 const listOf =
   (fields: Fields): Check =>
   (value) =>

@@ -32,7 +32,7 @@ export class RangeList {
       return 'next';
     }
     if (start >= highest) {
-      if (edges.length >= 2 * this.#max) {
+      if (edges.length > 0 && edges.length >= 2 * this.#max) {
         this.overflowed = true;
         edges[last] = end;
       } else {

@@ -1,4 +1,5 @@
 import { decode, encode } from '@msgpack/msgpack';
+import { MAX_DISK_BYTES } from '../bitmap/granularity.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type Limits, resolveLimits } from '../limits.js';
 import { type BitmapSet, knownEnd, type SetBitmap, type SetNode } from '../set/bitmap-set.js';
@@ -21,7 +22,8 @@ const FIELD_BYTES = 100;
  * extents as pairs is told that they are flat.
  */
 const DEPTH = 8;
-/** Fields of a map at most. */
+/** Bytes of a field's name, and fields of a map, at most. */
+const MAX_KEY_BYTES = 64;
 const MAX_FIELDS = 64;
 
 /**
@@ -76,7 +78,7 @@ export function decodeSetMsgpack(bytes: Uint8Array, limits: Partial<Limits> = {}
     document = decode(bytes, {
       // Texts stay bytes: a name that is not UTF-8 is as good as any.
       rawStrings: true,
-      maxStrLength: MAX_FIELDS,
+      maxStrLength: MAX_KEY_BYTES,
       maxBinLength: maxDocumentBytes,
       maxArrayLength: 2 * Math.max(maxExtents, maxBitmaps),
       maxMapLength: MAX_FIELDS,
@@ -106,7 +108,7 @@ function lengthOf(set: BitmapSet, forms: readonly Form[]): number {
 }
 
 function formOf({ bits }: SetBitmap, knownEnd: number | undefined): Form {
-  const end = knownEnd ?? Number.MAX_SAFE_INTEGER;
+  const end = knownEnd ?? MAX_DISK_BYTES;
   let dirtyBytes = 0;
   let extents = 0;
   let last = 0;

@@ -1,12 +1,13 @@
 import { type Name, nameFromBytes, printable } from '../bytes/text.js';
 import type { ExtentList } from '../set/extent-list.js';
-import { documentError, type Place, pathText, UINT, type ValueReader } from '../set/value-reader.js';
+import { documentError, isUint, type Place, pathText, UINT, type ValueReader } from '../set/value-reader.js';
 
 const TYPES = 'give it the type that the form says';
 
 /** Reads a document from decoded values: names and bits are binary, extents one flat array of offsets and lengths. */
 export class TreeReader implements ValueReader {
   #value: unknown;
+  readonly offset: undefined;
   readonly #path: (string | number)[] = [];
 
   constructor(value: unknown) {
@@ -79,10 +80,6 @@ export class TreeReader implements ValueReader {
     read();
     this.#path.pop();
   }
-}
-
-function isUint(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** A map as it was decoded; a timestamp or another extension is an object of a class. */

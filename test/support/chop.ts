@@ -1,7 +1,7 @@
 /** What overwrites a piece after the call that took it: a decoder that still looks at it sees nonsense. */
 const SCRIBBLE = 0xa5;
 
-/** The pieces between the cuts, which are positions in `bytes` in any order. Copies, so that they can be overwritten. */
+/** The pieces between the cuts, which are positions in `bytes` in any order. */
 export function chop(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
   const edges = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length];
   return edges.slice(1).map((to, at) => bytes.slice(edges[at], to));
@@ -27,10 +27,11 @@ export function* chopEveryWay(bytes: Uint8Array): Generator<Uint8Array[], void, 
   }
 }
 
-/** Pushes each piece and overwrites it afterwards, as a caller does that reuses its buffer. */
+/** Pushes a copy of each piece and overwrites it afterwards, as a caller does that reuses its buffer. */
 export function pushAndOverwrite(pieces: Iterable<Uint8Array>, push: (piece: Uint8Array) => void): void {
   for (const piece of pieces) {
-    push(piece);
-    piece.fill(SCRIBBLE);
+    const lent = piece.slice();
+    push(lent);
+    lent.fill(SCRIBBLE);
   }
 }

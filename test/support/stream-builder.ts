@@ -28,7 +28,9 @@ function toBytes(part: Part): Uint8Array {
 /** Bytes of hexadecimal text; whatever is not a digit is left out. */
 export function hex(text: string): Uint8Array {
   const digits = text.replace(/[^0-9a-f]/gi, '');
-  return Uint8Array.from({ length: digits.length / 2 }, (_, at) => Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16));
+  return Uint8Array.from({ length: digits.length / 2 }, (_, at) =>
+    Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16),
+  );
 }
 
 export const u16 = (value: number): Uint8Array => bigEndian(BigInt(value), 2);
@@ -102,7 +104,8 @@ export const LISTEN = 4;
 export const RUN = 5;
 export const PACKAGED = 7;
 /** A package: the command, then what is packed. */
-export const packaged = (...items: readonly Part[]): Uint8Array => join(command(PACKAGED, u32(join(...items).length)), ...items);
+export const packaged = (...items: readonly Part[]): Uint8Array =>
+  join(command(PACKAGED, u32(join(...items).length)), ...items);
 
 /** The end of a RAM section's body. */
 export const RAM_EOS: Uint8Array = u64(0x10);

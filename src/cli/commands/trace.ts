@@ -1,3 +1,4 @@
+import { concat } from '../../bytes/concat.js';
 import { type TraceItem, Tracer } from '../../capture/trace.js';
 import { traceLine } from '../../capture/trace-json.js';
 import { transcriptLine } from '../../capture/transcript.js';
@@ -55,18 +56,8 @@ export async function trace(
 async function writerFor(options: { readonly json?: boolean; readonly msgpack?: boolean }): Promise<Writer> {
   if (options.msgpack === true) {
     const { encodeTraceMsgpack } = await import('../../msgpack/trace.js');
-    return (items) => join(items.map(encodeTraceMsgpack));
+    return (items) => concat(items.map(encodeTraceMsgpack));
   }
   const line = options.json === true ? traceLine : transcriptLine;
   return (items) => `${items.map(line).join('\n')}\n`;
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -1,6 +1,6 @@
 import { ByteQueue } from '../bytes/byte-queue.js';
 import { quoted } from '../bytes/text.js';
-import { readU16, readU32, readU64 } from '../bytes/u64.js';
+import { joinU64, readU16, readU32 } from '../bytes/u64.js';
 import { type ChunkHandler, ChunkParser } from '../chunk/chunk-parser.js';
 import type { Refusal } from '../chunk/deviation.js';
 import { DirtyBitmapError } from '../errors.js';
@@ -251,7 +251,10 @@ export class CaptureParser {
       const body = this.#current?.body as BodyParser;
       const before = this.#queue.available === 0 && this.#queue.offset === this.#bodyStart;
       const data = body === this.#bodies[DIRTY_BITMAP] && this.chunks.inData ? 'the bits of a chunk of ' : '';
-      return { where: `inside ${data}section ${name}`, need: before ? 1 : Math.max(body.skip, body.need) - this.#queue.available };
+      return {
+        where: `inside ${data}section ${name}`,
+        need: before ? 1 : Math.max(body.skip, body.need) - this.#queue.available,
+      };
     }
     if (this.#state === 'device') return { where: `inside device section ${name}`, need: 0 };
     if (this.#state === 'footer') return { where: `before the footer of section ${name}`, need: 0 };
@@ -708,7 +711,8 @@ export class CaptureParser {
     const payload = queue.take(shown);
     const packageBytes = id === COMMAND.PACKAGED && payloadLength === 4 ? readU32(payload, 0) : undefined;
     if (id === COMMAND.ADVISE && payloadLength === 16) {
-      this.#ram.pageSize.learn(readU64(payload, 8, offset + 13, 'command.targetPageSize'));
+      // A size that no number holds is no page size, and not taken.
+      this.#ram.pageSize.learn(joinU64(readU32(payload, 8), readU32(payload, 12)));
     }
     this.#handler.command({
       id,

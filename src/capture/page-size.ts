@@ -21,6 +21,8 @@ export class PageSize {
   triedAt: number | undefined;
   /** The largest page size of any target, in bytes. */
   readonly largest = 65_536;
+  /** Bytes that the next trial waits for, so that input that comes byte by byte is not tried at each byte. */
+  #trialNeed = 0;
 
   /** Takes a size that the stream tells. The first one told stays. */
   learn(bytes: number): void {
@@ -36,13 +38,20 @@ export class PageSize {
    */
   trial(queue: ByteQueue, header: number, final: boolean): number {
     const most = header + TRIAL_BYTES;
-    queue.ensure(Math.min(most, queue.available));
+    if (!final && queue.available < this.#trialNeed) return this.#trialNeed;
+    // Never more than that, however much is there: any way of cutting the input settles it alike.
+    const shown = Math.min(most, queue.available);
+    queue.ensure(shown);
     const start = queue.pos + header;
-    const fits = CANDIDATES.map((size) => ({ size, records: countRecords(queue.bytes, start, queue.end, size) }));
+    const end = queue.pos + shown;
+    const fits = CANDIDATES.map((size) => ({ size, records: countRecords(queue.bytes, start, end, size) }));
     const possible = fits.filter((fit) => fit.records >= 0);
     const best = Math.max(...possible.map((fit) => fit.records));
     const settled = possible.length <= 1 && (possible.length === 0 || best === RECORDS);
-    if (!settled && !final && queue.available < most) return Math.min(most, queue.available + 4096);
+    if (!settled && !final && shown < most) {
+      this.#trialNeed = Math.min(most, shown + 4096);
+      return this.#trialNeed;
+    }
     this.known = possible.find((fit) => fit.records === best)?.size;
     this.triedAt = queue.offset;
     return 0;
@@ -61,8 +70,8 @@ function countRecords(bytes: Uint8Array, start: number, end: number, size: numbe
     at += 8;
     if (kind === 0x200) continue;
     if ((low & 0x20) === 0) {
-      const length = bytes[at];
-      if (length === undefined) return count;
+      if (at >= end) return count;
+      const length = bytes[at] as number;
       if (length === 0) return -1;
       at += 1 + length;
     }

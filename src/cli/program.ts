@@ -4,8 +4,12 @@ import { isDirtyBitmapError } from '../errors.js';
 import { QEMU_VERSIONS } from '../migration/qemu-version.js';
 import type { Format } from '../report/input-report.js';
 import { EXIT, type Terminal, writeOut } from './terminal.js';
+import { addWriteCommands } from './write-commands.js';
 
 const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo'];
+
+/** What is not the input's fault but the command line's. */
+const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists'];
 
 /** A number of bytes as qemu-img takes it: `4096`, `0x1000`, `4k`. */
 function parseBytes(text: string): number {
@@ -80,6 +84,8 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
       const { trace } = await import('./commands/trace.js');
       done(await trace(input, options, terminal));
     });
+
+  addWriteCommands(program, inputOptions, terminal, done);
   return program;
 }
 
@@ -105,6 +111,6 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     if (args.includes('--json'))
       await writeOut(terminal, `${JSON.stringify({ error: { code: rule, message, offset, path } })}\n`);
     if (rule === 'file-access') return EXIT.ACCESS;
-    return rule === 'argument' || rule === 'bitmap-not-found' ? EXIT.USAGE : EXIT.BAD;
+    return USAGE_RULES.includes(rule) ? EXIT.USAGE : EXIT.BAD;
   }
 }

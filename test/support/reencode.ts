@@ -9,7 +9,7 @@ import { MemoryGraph, type MemoryNode } from '../../src/migration/memory-graph.j
 import { Source } from '../../src/migration/source.js';
 
 /** The body of a dirty-bitmap section. */
-export interface SectionBody {
+interface SectionBody {
   readonly type: SectionType;
   readonly body: Uint8Array;
   /** False where the stream ends inside it. */
@@ -17,7 +17,7 @@ export interface SectionBody {
 }
 
 /** The bodies of the dirty-bitmap sections of a stream, as far as it can be followed. */
-export function dirtyBitmapBodies(stream: Uint8Array): SectionBody[] {
+function dirtyBitmapBodies(stream: Uint8Array): SectionBody[] {
   const bodies: SectionBody[] = [];
   let open: { type: SectionType; from: number } | undefined;
   const none = (): void => {};
@@ -55,7 +55,7 @@ export function dirtyBitmapBodies(stream: Uint8Array): SectionBody[] {
 export type DiskSizes = ReadonlyMap<string, number>;
 
 /** What a capture holds, as a block graph that would send it: under the names of the stream, in its order. */
-export function graphOfCapture(
+function graphOfCapture(
   stream: Uint8Array,
   sizes: DiskSizes = new Map(),
 ): { graph: MemoryGraph; mapping: BlockBitmapMapping | undefined; loops: boolean } {
@@ -113,7 +113,7 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Our sections for a capture: one for each of its own, cut where QEMU's rate limit cut them. */
-export function reencode(
+function reencode(
   stream: Uint8Array,
   profile: Profile = 'qemu',
   sizes?: DiskSizes,

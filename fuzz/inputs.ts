@@ -4,7 +4,7 @@ import { listVectors, readStream } from '../test/support/vectors.js';
 import { mutate, seededRandom } from './mutate.js';
 
 /** Streams that real QEMUs wrote or were given; the small ones, so that many runs fit in little time. */
-export const realStreams: readonly Uint8Array[] = listVectors()
+const realStreams: readonly Uint8Array[] = listVectors()
   .map((vector) => new Uint8Array(readStream(vector)))
   .filter((bytes) => bytes.length > 0 && bytes.length <= 8192);
 
@@ -12,7 +12,7 @@ const real = fc.constantFrom(...realStreams);
 const start = fc.oneof({ weight: 3, arbitrary: real }, { weight: 1, arbitrary: captureBytes });
 
 /** Streams with a few faults in them. */
-export const mutatedStreams: fc.Arbitrary<Uint8Array> = fc
+const mutatedStreams: fc.Arbitrary<Uint8Array> = fc
   .tuple(start, real, fc.integer())
   .map(([bytes, other, seed]) => mutate(bytes, seededRandom(seed), other));
 

@@ -31,10 +31,42 @@ export { SectionDecoder, SectionParser } from './chunk/section-decoder.js';
 export { DirtyBitmapError, isDirtyBitmapError } from './errors.js';
 export type { Finding } from './findings.js';
 export { DEFAULT_LIMITS, type Limits } from './limits.js';
+export { BlockBitmapMapping, type MappedBitmap, type MappedNode } from './migration/block-bitmap-mapping.js';
+export type { BlockBackend, BlockGraph, BlockNode } from './migration/block-graph.js';
+export type { Profile } from './migration/cutter.js';
+export {
+  Destination,
+  type DestinationOptions,
+  type DestinationPolicy,
+  type DestinationSnapshot,
+} from './migration/destination.js';
+export { DestinationStream, type StreamSnapshot } from './migration/destination-stream.js';
+export { type DestinationState, FAULT_EFFECTS, type FaultEffect } from './migration/destination-transitions.js';
+export type { Fault } from './migration/faults.js';
 export type { GatheredBitmap } from './migration/gatherer.js';
+export {
+  type BitmapSnapshot,
+  type GraphSnapshot,
+  type NodeSnapshot,
+  restoreGraph,
+  snapshotGraph,
+} from './migration/graph-snapshot.js';
+export { MemoryGraph, MemoryNode, type NodeCreation, type NodeInfo } from './migration/memory-graph.js';
 export type { QemuDestination } from './migration/qemu-destination.js';
 export type { QemuBitmap, QemuPrediction, QemuVerdict } from './migration/qemu-prediction.js';
 export { QEMU_VERSIONS, type QemuVersion } from './migration/qemu-version.js';
+export { MIN_WINDOW, Source, type SourceOptions, type SourcePending } from './migration/source.js';
+export {
+  type LeftOut,
+  type LeftOutReason,
+  type PlannedBitmap,
+  type PlanOptions,
+  type PlanRefusal,
+  planSource,
+  type SourcePlan,
+} from './migration/source-plan.js';
+export type { SourceState } from './migration/source-transitions.js';
+export { type BitmapCreation, type BitmapInfo, TrackedBitmap } from './migration/tracked-bitmap.js';
 export { type Code, RULES, type Severity } from './rules.js';
 export type { BitmapSet, SetBitmap, SetNode } from './set/bitmap-set.js';
 export { parseNbdinfo } from './set/nbdinfo.js';

@@ -56,7 +56,7 @@ export async function loadInput(path: string, options: InputOptions, terminal: T
 }
 
 /** How an open source is read. */
-export interface Reading extends Pick<CaptureOptions, 'limits'> {
+interface Reading extends Pick<CaptureOptions, 'limits'> {
   readonly head: Uint8Array;
   readonly offset: number;
   readonly onProgress: ((offset: number) => void) | undefined;

@@ -17,6 +17,11 @@ export class RangeList {
     this.#max = max;
   }
 
+  /** The ranges: start, end, start, end, ... ascending and apart. A copy. */
+  get edges(): number[] {
+    return [...this.#edges];
+  }
+
   /** The end of the highest range, or 0. */
   get end(): number {
     return this.#edges.at(-1) ?? 0;

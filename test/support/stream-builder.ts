@@ -77,10 +77,13 @@ export interface SectionForm {
   readonly footer?: boolean;
 }
 
-const VERSIONS: Readonly<Record<string, number>> = { ram: 4, 's390-storage_attributes': 0 };
+const VERSIONS: ReadonlyMap<string, number> = new Map([
+  ['ram', 4],
+  ['s390-storage_attributes', 0],
+]);
 
 function named(item: number, id: number, name: string, body: Part, form: SectionForm): Uint8Array {
-  const version = form.version ?? VERSIONS[name] ?? 1;
+  const version = form.version ?? VERSIONS.get(name) ?? 1;
   const header = [item, u32(id), str8(name), u32(form.instance ?? 0), u32(version)];
   return join(header, body, form.footer === false ? [] : footer(id));
 }

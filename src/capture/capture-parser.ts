@@ -194,7 +194,7 @@ export class CaptureParser {
    */
   push(piece: Uint8Array): void {
     this.#queue.push(piece);
-    this.#run(false);
+    this.#goOn(false);
     this.#queue.settle();
   }
 
@@ -203,7 +203,7 @@ export class CaptureParser {
    * @throws DirtyBitmapError `stream-cut` where it ends too early, `magic-invalid` where it never began, and as `push`.
    */
   finish(): void {
-    this.#run(true);
+    this.#goOn(true);
     if (this.#afterEnd >= 0) {
       const bytes = this.#queue.offset - this.#afterEnd;
       this.#handler.finding(
@@ -226,8 +226,7 @@ export class CaptureParser {
       this.#handler.finding('vmdesc-invalid', 'the input ends inside the vmdesc', this.#itemOffset);
       return;
     }
-    if (this.#state === 'magic') {
-      this.#queue.ensure(this.#queue.available);
+    if (this.#state === 'magic' && !this.#beginsAsStream()) {
       const zeroes = this.#queue.offset - (this.#options.offset ?? 0);
       throw notAStream(this.#queue.bytes.subarray(this.#queue.pos, this.#queue.end), this.#queue.offset, zeroes);
     }
@@ -256,10 +255,24 @@ export class CaptureParser {
         need: before ? 1 : Math.max(body.skip, body.need) - this.#queue.available,
       };
     }
+    if (this.#state === 'magic') return { where: 'inside its header', need: 8 - this.#queue.available };
     if (this.#state === 'device') return { where: `inside device section ${name}`, need: 0 };
     if (this.#state === 'footer') return { where: `before the footer of section ${name}`, need: 0 };
-    if (this.#state === 'package') return { where: 'inside the package of a postcopy', need: this.#skip };
+    if (this.#state === 'package') {
+      const left = this.#packageBytes > 0 ? this.#packageBytes : this.#skip + EMPTY_COMMAND;
+      return { where: 'inside the package of a postcopy', need: left - this.#queue.available };
+    }
     return { where: 'between two sections', need: 0 };
+  }
+
+  #goOn(final: boolean): void {
+    try {
+      this.#run(final);
+    } catch (error) {
+      // All the more worth knowing where the stream turns out to be none.
+      if (this.#scanned.length > 0) this.#reportScan();
+      throw error;
+    }
   }
 
   #run(final: boolean): void {
@@ -302,6 +315,13 @@ export class CaptureParser {
 
   #has(count: number): boolean {
     return this.#queue.ensure(count);
+  }
+
+  /** Whether what there is, less than a header, has the magic. */
+  #beginsAsStream(): boolean {
+    const queue = this.#queue;
+    queue.ensure(queue.available);
+    return queue.available >= 4 && readU32(queue.bytes, queue.pos) === MAGIC;
   }
 
   #magic(): boolean {

@@ -24,6 +24,15 @@ interface Possible {
   readonly beforeEnd: number;
 }
 
+/** What follows a footer: something to go on with, or the header of a device, which may be one or not. */
+interface Next {
+  readonly leadsOn: boolean;
+  /** START or FULL: its header. */
+  readonly section: Section | undefined;
+}
+
+const LEADS_ON: Next = { leadsOn: true, section: undefined };
+
 /** What the scanner must know about the stream so far. */
 export interface ScanContext {
   /** Whether a section id was used, and for an iterable. */
@@ -36,6 +45,8 @@ export interface ScanContext {
 
 /** Footer, and the longest section header after it. */
 const LOOK_AHEAD = 5 + 1 + 4 + 1 + 255 + 8;
+/** Bytes that are held to see whether a size from the vmdesc is right where a footer comes before it. */
+const MAX_HELD = 64 * 1024;
 /** Comparisons of section ids that one stream may cost: far above any real one. */
 const MAX_STEPS = 10_000_000;
 
@@ -76,6 +87,11 @@ export class DeviceScanner {
     this.#exactEnd = size === undefined ? undefined : bodyOffset + size;
     this.#first = { section, offset, bodyOffset, before: undefined, beforeEnd: 0 };
     this.#add(this.#first);
+    const { total } = this.#context;
+    if (this.#exactEnd === undefined || total === undefined || this.#exactEnd + 5 <= total) return;
+    // It would end behind the file.
+    this.mismatch = { ...this.#first, bodyEnd: this.#exactEnd };
+    this.#exactEnd = undefined;
   }
 
   /** Bytes that are known to be the section's own, from the queue's offset. */
@@ -104,6 +120,8 @@ export class DeviceScanner {
         queue.pos = windowEnd;
       } else {
         queue.pos = found;
+        // Before it is looked at: else a longer section would pass where all of it came in one piece.
+        this.#checkSize();
         const places = this.#footerHere(final);
         if (places !== null) return places;
         queue.pos++;
@@ -134,45 +152,68 @@ export class DeviceScanner {
       if (!final) return this.#wait(LOOK_AHEAD);
       queue.ensure(queue.available);
     }
+    const next = this.#next(final);
+    if (next === undefined) return null;
+    // What follows is looked at once, however many sections the footer may belong to.
     for (const possible of candidates) {
-      const next = this.#after(possible, final);
-      if (next === 'leads-on' && this.#exactEnd === undefined) return this.#places(possible);
+      if (next.section !== undefined && this.#inChain(possible, next.section.id)) continue;
+      if (next.leadsOn)
+        return this.#exactEnd === undefined ? this.#places(possible) : this.#orExactEnd(possible, final);
+      if (next.section !== undefined) this.#addNext(next.section, possible);
     }
     return null;
   }
 
-  /** What follows a footer at the queue's position: something the caller can go on with, another device, or nothing legal. */
-  #after(possible: Possible, final: boolean): 'leads-on' | 'device' | 'nothing' {
+  /**
+   * At a footer that leads on, where the vmdesc gives the section more bytes: null where its footer is there too, which
+   * is the better one.
+   */
+  #orExactEnd(possible: Possible, final: boolean): DevicePlace[] | undefined | null {
+    const queue = this.#queue;
+    const ahead = (this.#exactEnd as number) - queue.offset;
+    if (ahead > MAX_HELD) return null;
+    if (!queue.ensure(ahead + 5) && !final) return this.#wait(ahead + 5);
+    const first = this.#first as Possible;
+    if (queue.ensure(ahead + 5)) {
+      const at = queue.pos + ahead;
+      if (queue.bytes[at] === ITEM.FOOTER && readU32(queue.bytes, at + 1) === first.section.id) return null;
+    }
+    this.mismatch = { ...first, bodyEnd: this.#exactEnd as number };
+    this.#exactEnd = undefined;
+    return this.#places(possible);
+  }
+
+  /** What follows a footer at the queue's position: something that the caller can go on with, another device, or nothing legal. */
+  #next(final: boolean): Next | undefined {
     const queue = this.#queue;
     const { bytes, end } = queue;
     const at = queue.pos + 5;
     const item = bytes[at];
-    if (item === ITEM.EOF) return this.#isEnd(at, final) ? 'leads-on' : 'nothing';
+    if (item === ITEM.EOF) return this.#isEnd(at, final) ? LEADS_ON : undefined;
     if (item === ITEM.START || item === ITEM.FULL) {
       const section = plausibleSection(bytes, at, end);
-      if (
-        section === undefined ||
-        this.#context.known(section.id) !== undefined ||
-        this.#inChain(possible, section.id)
-      ) {
-        return 'nothing';
-      }
-      if (item === ITEM.START) return this.#context.tail ? 'nothing' : 'leads-on';
-      const offset = queue.offsetOf(at);
-      const bodyOffset = offset + 1 + 4 + 1 + section.name.length + 8;
-      this.#add({ section, offset, bodyOffset, before: possible, beforeEnd: queue.offset });
-      return 'device';
+      if (section === undefined || this.#context.known(section.id) !== undefined) return undefined;
+      if (item === ITEM.FULL) return { leadsOn: false, section };
+      return this.#context.tail ? undefined : { leadsOn: true, section };
     }
-    if (this.#context.tail) return 'nothing';
+    if (this.#context.tail) return undefined;
     if ((item === ITEM.PART || item === ITEM.END) && end - at >= 5) {
-      return this.#context.known(readU32(bytes, at + 1)) === 'iterable' ? 'leads-on' : 'nothing';
+      return this.#context.known(readU32(bytes, at + 1)) === 'iterable' ? LEADS_ON : undefined;
     }
     if (item === ITEM.COMMAND && end - at >= 5) {
       const command = COMMANDS[readU16(bytes, at + 1)];
       const lengthFits = command?.lengths?.includes(readU16(bytes, at + 3)) ?? command !== undefined;
-      return lengthFits ? 'leads-on' : 'nothing';
+      return lengthFits ? LEADS_ON : undefined;
     }
-    return 'nothing';
+    return undefined;
+  }
+
+  /** The section whose header stands behind the footer at the queue's position, as one that may follow another. */
+  #addNext(section: Section, before: Possible): void {
+    const beforeEnd = this.#queue.offset;
+    const offset = beforeEnd + 5;
+    const bodyOffset = offset + 1 + 4 + 1 + section.name.length + 8;
+    this.#add({ section, offset, bodyOffset, before, beforeEnd });
   }
 
   /** EOF, then the end of the input, or a vmdesc (that ends with the input, where its size is known). */

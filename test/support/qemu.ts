@@ -154,7 +154,12 @@ export type LoadNode =
   | { readonly node: string; readonly image: string };
 
 /** Starts a QEMU that loads a stream from a file, and waits until it has. Give `folder` its own. */
-export async function loadStream(folder: string, stream: string, nodes: readonly LoadNode[]): Promise<Qemu> {
+export async function loadStream(
+  folder: string,
+  stream: string,
+  nodes: readonly LoadNode[],
+  more: readonly string[] = [],
+): Promise<Qemu> {
   const blockdevs = nodes.map((one) => ({
     'node-name': one.node,
     ...('image' in one
@@ -162,7 +167,7 @@ export async function loadStream(folder: string, stream: string, nodes: readonly
       : { driver: 'null-co', size: one.size, 'read-zeroes': true }),
   }));
   const args = blockdevs.flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]);
-  const all = ['-machine', 'none', ...args, '-incoming', `exec:cat ${stream}`];
+  const all = ['-machine', 'none', ...args, ...more, '-incoming', `exec:cat ${stream}`];
   const qemu = await Qemu.start('qemu-system-x86_64', all, folder);
   const end = Date.now() + PATIENCE;
   for (;;) {

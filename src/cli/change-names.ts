@@ -1,0 +1,105 @@
+import { nameFromText, quoted } from '../bytes/text.js';
+import { DirtyBitmapError } from '../errors.js';
+import type { BitmapSet } from '../set/bitmap-set.js';
+import {
+  entriesOf,
+  entryLabel,
+  type NewNames,
+  renameInSet,
+  type SetEntry,
+  selectFromSet,
+  splitNames,
+} from '../set/rename-set.js';
+import type { LoadedSet } from './load-set.js';
+
+/**
+ * The bitmaps that `--select` lists, each as NODE/NAME, or as NAME where only one bitmap has it.
+ * @throws DirtyBitmapError `bitmap-not-found`, with what there is to choose from.
+ */
+export function selected(set: BitmapSet, wanted: readonly string[] | undefined): BitmapSet {
+  if (wanted === undefined) return set;
+  const entries = entriesOf(set);
+  const chosen = new Set(wanted.map((text) => entryOf(entries, text).bitmap));
+  return selectFromSet(set, ({ bitmap }) => chosen.has(bitmap));
+}
+
+/**
+ * The one bitmap that a text means: an exact NAME of one bitmap wins, else NODE/NAME.
+ * @throws DirtyBitmapError `bitmap-not-found`, with what there is to choose from.
+ */
+export function entryOf(entries: readonly SetEntry[], text: string): SetEntry {
+  const named = entries.filter(({ bitmap }) => bitmap.name.text === text);
+  const labelled = entries.filter((entry) => entryLabel(entry) === text);
+  const found = named.length === 1 ? named : labelled;
+  if (found.length === 1) return found[0] as SetEntry;
+  const several = named.length > 1 || found.length > 1;
+  const what = several ? `${quoted(text)} is the name of several bitmaps` : `there is no bitmap ${quoted(text)}`;
+  throw new DirtyBitmapError('bitmap-not-found', `${what}${choice(entries)}`);
+}
+
+/** What there is to choose from, for a message. */
+export function choice(entries: readonly SetEntry[]): string {
+  const names = entries.slice(0, 20).map((entry) => quoted(entryLabel(entry), 80));
+  const more = entries.length > 20 ? `, and ${entries.length - 20} more` : '';
+  return names.length > 0 ? ` (there are ${names.join(', ')}${more})` : '';
+}
+
+/**
+ * The set with the names that `--rename OLD=NEW` asks for: OLD and NEW are both NODE/NAME, or both the name of a node.
+ * @throws DirtyBitmapError `argument`; `bitmap-not-found` for what is not there; `bitmap-exists`, `size-differs`.
+ */
+export function renamed(set: BitmapSet, changes: readonly string[] | undefined): BitmapSet {
+  if (changes === undefined || changes.length === 0) return set;
+  const entries = entriesOf(set);
+  const byEntry = new Map<SetEntry['bitmap'], NewNames>();
+  for (const change of changes) {
+    const { old, names } = parseRename(change);
+    const found = entries.filter((entry) => (old.includes('/') ? entryLabel(entry) : entry.node.node.text) === old);
+    if (found.length === 0) {
+      const what = old.includes('/') ? 'bitmap' : 'node with bitmaps called';
+      throw new DirtyBitmapError('bitmap-not-found', `--rename: there is no ${what} ${quoted(old)}${choice(entries)}`);
+    }
+    for (const { bitmap } of found) {
+      if (byEntry.has(bitmap)) throw argument(change, 'something that no other --rename renames');
+      byEntry.set(bitmap, names);
+    }
+  }
+  return renameInSet(set, ({ bitmap }) => byEntry.get(bitmap) ?? {});
+}
+
+function parseRename(change: string): { readonly old: string; readonly names: NewNames } {
+  const equals = change.indexOf('=');
+  const old = change.slice(0, equals);
+  const text = change.slice(equals + 1);
+  if (equals < 1 || text === '') throw argument(change, 'OLD=NEW');
+  const names = splitNames(text);
+  if (old.includes('/') !== (names !== undefined)) throw argument(change, 'NODE/NAME=NODE/NAME or NODE=NODE');
+  return { old, names: names ?? { node: nameFromText(text) } };
+}
+
+function argument(change: string, expected: string): DirtyBitmapError {
+  return new DirtyBitmapError('argument', `--rename ${quoted(change)}: expected ${expected}`);
+}
+
+/**
+ * The set of an input, with the names of `--node NODE/NAME` where the input has none (nbdinfo).
+ * @param needed whether the output has names.
+ * @throws DirtyBitmapError `argument` where names are missing, or given to an input that has its own.
+ */
+export function withNode({ input, format, set }: LoadedSet, node: string | undefined, needed: boolean): BitmapSet {
+  if (format !== 'nbdinfo') {
+    if (node === undefined) return set;
+    const message = `--node names what has no name; ${quoted(input, 256)} is a ${format} and has names: use --rename`;
+    throw new DirtyBitmapError('argument', message);
+  }
+  if (node === undefined) {
+    if (!needed) return set;
+    const message = `${quoted(input, 256)} is a map of nbdinfo, which tells no names: give --node NODE/NAME`;
+    throw new DirtyBitmapError('argument', message);
+  }
+  const names = splitNames(node);
+  if (names === undefined || names.node.bytes.length === 0 || names.bitmap.bytes.length === 0) {
+    throw new DirtyBitmapError('argument', `--node ${quoted(node)}: expected NODE/NAME`);
+  }
+  return renameInSet(set, () => names);
+}

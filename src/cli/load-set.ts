@@ -1,0 +1,141 @@
+import { nameFromText, quoted } from '../bytes/text.js';
+import { SectionParser } from '../chunk/section-decoder.js';
+import { DirtyBitmapError } from '../errors.js';
+import { Findings } from '../findings.js';
+import { readCaptureSource } from '../io/capture-file.js';
+import { type PumpOptions, pump, readUpTo } from '../io/pump.js';
+import { openSource, type Source } from '../io/source.js';
+import { type Limits, resolveLimits } from '../limits.js';
+import { Gatherer } from '../migration/gatherer.js';
+import type { Format } from '../report/input-report.js';
+import type { BitmapSet } from '../set/bitmap-set.js';
+import { checkLength } from '../set/document-bytes.js';
+import { parseNbdinfo } from '../set/nbdinfo.js';
+import { parseSetJson } from '../set/set-json.js';
+import { detectFormat, type InputOptions } from './load-input.js';
+import { startProgress } from './progress.js';
+import type { Terminal } from './terminal.js';
+
+/** An input as a bitmap set, with all that the input tells and no more. */
+export interface LoadedSet {
+  readonly input: string;
+  readonly format: Format;
+  /** Of `nbdinfo` one bitmap without names. */
+  readonly set: BitmapSet;
+  readonly findings: Findings;
+}
+
+const HEAD = 64 * 1024;
+
+/**
+ * Reads an input of any kind as a bitmap set. Unlike `loadInput` it keeps what only sets have: sizes, nodes without
+ * bitmaps, what is covered.
+ * @throws DirtyBitmapError `file-access`, `unsupported`, `set-invalid`, `limit`.
+ */
+export async function loadSet(path: string, options: InputOptions, terminal: Terminal): Promise<LoadedSet> {
+  const source = await openSource(path, { blocking: true });
+  const progress = startProgress(terminal, path === '-' ? 'reading' : path, source.size);
+  try {
+    const offset = options.offset ?? 0;
+    if (source.size !== undefined && offset > source.size) {
+      const message = `--offset ${offset} lies behind the end of the file (${source.size} bytes)`;
+      throw new DirtyBitmapError('argument', message);
+    }
+    const buffer = new Uint8Array(HEAD);
+    const head = buffer.subarray(0, await readUpTo(source, offset, buffer));
+    const format = options.format ?? detectFormat(head);
+    const { limits } = options;
+    const reading = { head, offset, onProgress: progress?.update, ...(limits && { limits }) };
+    return { input: path, format, ...(await LOADERS[format](source, reading)) };
+  } finally {
+    progress?.stop();
+    await source.close();
+  }
+}
+
+type Reading = PumpOptions & { readonly limits?: Partial<Limits> };
+type Loaded = Pick<LoadedSet, 'set' | 'findings'>;
+
+const LOADERS: Readonly<Record<Format, (source: Source, reading: Reading) => Promise<Loaded>>> = {
+  async capture(source, reading) {
+    const { set, findings } = await readCaptureSource(source, reading);
+    return { set, findings };
+  },
+  section: loadSection,
+  async set(source, reading) {
+    const limits = resolveLimits(reading.limits);
+    const document = await readDocument(source, reading, limits);
+    return { set: await parseSet(document, limits), findings: new Findings(limits.maxFindings) };
+  },
+  async nbdinfo(source, reading) {
+    const limits = resolveLimits(reading.limits);
+    const bitmap = parseNbdinfo(await readDocument(source, reading, limits), { limits });
+    const node = { node: nameFromText(''), size: bitmap.bits.size, bitmaps: [bitmap] };
+    return { set: { nodes: [node] }, findings: new Findings(limits.maxFindings) };
+  },
+};
+
+async function loadSection(source: Source, reading: Reading): Promise<Loaded> {
+  const limits = resolveLimits(reading.limits);
+  const findings = new Findings(limits.maxFindings);
+  const gatherer = new Gatherer(findings, limits);
+  const parser = new SectionParser(gatherer, { offset: reading.offset ?? 0, limits });
+  try {
+    await pump(source, parser, reading);
+    parser.finish();
+  } catch (error) {
+    if (!(error instanceof DirtyBitmapError) || error.code === 'file-access') throw error;
+    findings.addError(error);
+  }
+  gatherer.finish();
+  return { set: gatherer.toSet(), findings };
+}
+
+async function readDocument(source: Source, reading: Reading, limits: Limits): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  const push = (piece: Uint8Array): void => {
+    length += piece.length;
+    checkLength(length, limits);
+    pieces.push(piece.slice());
+  };
+  if (source.size !== undefined) checkLength(source.size - (reading.offset ?? 0), limits);
+  await pump(source, { push }, reading);
+  const document = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    document.set(piece, at);
+    at += piece.length;
+  }
+  return document;
+}
+
+async function parseSet(document: Uint8Array, limits: Limits): Promise<BitmapSet> {
+  // No JSON begins with a byte above ASCII, and no MessagePack map with one below.
+  if ((document[0] ?? 0) < 0x80) return parseSetJson(document, limits);
+  const { decodeSetMsgpack } = await import('../msgpack/set.js');
+  return decodeSetMsgpack(document, limits);
+}
+
+/**
+ * Refuses an input whose bitmaps may not be what the source had: who goes on with them loses changes. Ranges that are
+ * left out are no fault in themselves (profile `compact` leaves out what is clean), so they are only said.
+ * @returns what is to be said on standard error.
+ * @throws DirtyBitmapError the first error that was found, with what there is besides.
+ */
+export function assertWhole({ input, findings }: LoadedSet): string[] {
+  const errors = findings.list.filter((finding) => finding.severity === 'error');
+  const worst = errors.find((finding) => finding.code !== 'chunk-gap');
+  const gaps = errors.filter((finding) => finding.code === 'chunk-gap').length;
+  if (worst === undefined) {
+    if (gaps === 0) return [];
+    const ranges = `${input}: ranges of ${gaps} of its bitmaps were not sent and are taken as clean, as any QEMU does`;
+    return [`${ranges}; only a sender of whole bitmaps could have lost some (see dirtybitmap check)`];
+  }
+  const { code, message, offset } = worst;
+  const rest = findings.counts.error - gaps - 1;
+  const more = rest > 0 ? ` (and ${rest} more: see dirtybitmap check)` : '';
+  throw new DirtyBitmapError(code, `${quoted(input, 256)} is bad, nothing was written: ${message}${more}`, {
+    ...(offset !== undefined && { offset }),
+  });
+}

@@ -1,0 +1,106 @@
+import { quoted } from '../bytes/text.js';
+import { encodeCapture, encodeSection } from '../capture/capture-encoder.js';
+import { DirtyBitmapError } from '../errors.js';
+import { type Pieces, writeFile } from '../io/write-file.js';
+import type { Profile } from '../migration/cutter.js';
+import { writeMapJson } from '../report/map-document.js';
+import { type BitmapSet, knownEnd } from '../set/bitmap-set.js';
+import { entriesOf, entryLabel } from '../set/rename-set.js';
+import { writeSetJson } from '../set/set-json.js';
+import { type Terminal, writeOut } from './terminal.js';
+
+/** What a set can be written as. */
+export type OutputKind = 'capture' | 'section' | 'set' | 'nbdinfo';
+
+/** How a set is written. */
+export interface OutputOptions {
+  /** What it is written as. */
+  readonly outputFormat: OutputKind;
+  /** A file, or `-`. */
+  readonly output: string;
+  readonly force?: boolean;
+  /** Of a capture. Default `none`. */
+  readonly machine?: string;
+  /** Of a capture or a section. Default `qemu`. */
+  readonly profile?: Profile;
+  /** A set as MessagePack rather than JSON. */
+  readonly msgpack?: boolean;
+}
+
+const PROFILED: readonly OutputKind[] = ['capture', 'section'];
+
+/**
+ * Refuses options that would do nothing.
+ * @throws DirtyBitmapError `argument`.
+ */
+export function checkOutputOptions({ outputFormat: as, machine, profile, msgpack }: OutputOptions): void {
+  if (machine !== undefined && as !== 'capture') throw idle('--machine', 'is about captures', as);
+  if (profile !== undefined && !PROFILED.includes(as)) throw idle('--profile', 'is about captures and sections', as);
+  if (msgpack === true && as !== 'set') throw idle('--msgpack', 'is about sets', as);
+}
+
+function idle(option: string, what: string, as: OutputKind): DirtyBitmapError {
+  return new DirtyBitmapError('argument', `${option} ${what}, and this output is a ${as}; leave it out`);
+}
+
+/**
+ * Writes a set as a whole or not at all.
+ * @returns bytes written.
+ * @throws DirtyBitmapError what the kind cannot hold; as `writeFile`.
+ */
+export async function writeSet(set: BitmapSet, options: OutputOptions, terminal: Terminal): Promise<number> {
+  return await writePieces(await piecesOf(set, options), options, terminal);
+}
+
+/** Writes pieces to a file, or to standard output. */
+export async function writePieces(
+  pieces: Pieces,
+  { output, force }: Pick<OutputOptions, 'output' | 'force'>,
+  terminal: Terminal,
+): Promise<number> {
+  if (output !== '-') return await writeFile(output, pieces, { force, onSignals: true });
+  let bytes = 0;
+  for await (const piece of pieces) {
+    bytes += piece.length;
+    // The stream may keep what it is given until after the next piece was made.
+    await writeOut(terminal, piece.slice());
+  }
+  return bytes;
+}
+
+async function piecesOf(
+  set: BitmapSet,
+  { outputFormat: as, machine, profile, msgpack }: OutputOptions,
+): Promise<Pieces> {
+  if (as === 'capture') return encodeCapture(set, { machine, profile });
+  if (as === 'section') return encodeSection(set, { profile });
+  if (as === 'nbdinfo') return texts((write) => writeMapJson(mapped(set), write));
+  if (msgpack !== true) return texts((write) => writeSetJson(set, write));
+  const { encodeSetMsgpack } = await import('../msgpack/set.js');
+  return [encodeSetMsgpack(set)];
+}
+
+/** The one bitmap of a map, which says nothing of its name. */
+function mapped(set: BitmapSet): Parameters<typeof writeMapJson>[0] {
+  const entries = entriesOf(set);
+  const [only] = entries;
+  if (only === undefined || entries.length > 1) {
+    const names = entries.slice(0, 20).map((entry) => quoted(entryLabel(entry), 80));
+    const found = only === undefined ? 'none' : `${entries.length} (${names.join(', ')})`;
+    const message = `a map of nbdinfo is of one bitmap, found ${found}; choose one with --select NODE/NAME`;
+    throw new DirtyBitmapError('bitmap-not-found', message);
+  }
+  const { node, bitmap } = only;
+  const end = knownEnd(node, bitmap);
+  if (end !== undefined) return { bits: bitmap.bits, coveredBytes: end };
+  const message = `nothing tells the size of node ${quoted(node.node.text)}, where its map would end; add "size" (bytes) to it`;
+  throw new DirtyBitmapError('size-unknown', message);
+}
+
+/** What a writer of texts writes, as bytes. It is made as a whole: it may be refused at its end. */
+function texts(make: (write: (text: string) => void) => void): Uint8Array[] {
+  const encoder = new TextEncoder();
+  const pieces: Uint8Array[] = [];
+  make((text) => pieces.push(encoder.encode(text)));
+  return pieces;
+}

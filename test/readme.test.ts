@@ -39,8 +39,8 @@ describe('README', () => {
     });
   }
 
-  it('has a library example that runs', () => {
-    const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  it('has library examples that run', () => {
+    const example = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code).join('\n');
     const file = fileURLToPath(new URL('../dist/readme-example.mjs', import.meta.url));
     const capture = 'vectors/captures/small-qcow2-persistent.bin';
     // The example has a response of its own; the package imports itself by its name.
@@ -50,6 +50,7 @@ describe('README', () => {
       const output = execFileSync(process.execPath, [file], { cwd: ROOT, encoding: 'utf8' });
       expect(output).toContain('disk0 b0 [');
       expect(output).toMatch(/^3342336$/m);
+      expect(output).toMatch(/^\d+ bytes$/m);
     } finally {
       rmSync(file);
     }

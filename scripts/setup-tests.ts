@@ -2,7 +2,21 @@
 import { spawnSync } from 'node:child_process';
 import { findChromium } from '../test/support/chromium.js';
 
-const missing = findChromium() ? [] : [{ package: 'chromium', test: 'test/browser.test.ts' }];
+/** What the tests with a real QEMU start, and the Debian package that it comes with. */
+const PROGRAMS = [
+  { program: 'qemu-system-x86_64', package: 'qemu-system-x86' },
+  { program: 'qemu-img', package: 'qemu-utils' },
+  { program: 'qemu-nbd', package: 'qemu-utils' },
+  { program: 'nbdinfo', package: 'libnbd-bin' },
+];
+
+const missing = [
+  ...(findChromium() ? [] : [{ package: 'chromium', test: 'test/browser.test.ts' }]),
+  ...PROGRAMS.filter(({ program }) => spawnSync(program, ['--version']).status !== 0).map((one) => ({
+    package: one.package,
+    test: 'what needs a real QEMU (test/differential, parts of test/cli and test/capture)',
+  })),
+].filter((one, at, all) => all.findIndex((other) => other.package === one.package) === at);
 
 if (missing.length > 0) {
   const packages = missing.map((one) => one.package);

@@ -20,7 +20,7 @@ export interface Limits {
   readonly maxRamBlocks: number;
   /** Findings kept; further ones are only counted. */
   readonly maxFindings: number;
-  /** Bytes of one bitmap's words that are hashed. */
+  /** Bytes of words that are hashed for one input. */
   readonly maxHashBytes: number;
   /** Extents listed for one bitmap. */
   readonly maxExtents: number;

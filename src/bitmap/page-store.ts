@@ -236,8 +236,7 @@ export class PageStore {
       page = this.table.next(page + run);
     }
     this.#dropBlocks();
-    this.table.near.fill(0);
-    this.table.used = 0;
+    this.table.forgetNear();
     for (let page = 0; page < pages; page += BLOCK_PAGES) {
       const end = Math.min(pages, page + BLOCK_PAGES);
       const block = FIRST_BLOCK + page / BLOCK_PAGES;

@@ -1,7 +1,8 @@
 import type { MemoryAccount } from './memory.js';
 
 /** Pages of a far table. */
-const FAR = 256;
+const FAR_SHIFT = 8;
+const FAR = 1 << FAR_SHIFT;
 /** Far tables that are looked up one by one rather than sorted. */
 const SHORT_STRETCH = 64;
 /** Bytes that a far table costs: its entries, and about as much as an engine needs for the objects around them. */
@@ -10,6 +11,12 @@ const FAR_BYTES = FAR * 4 + 256;
 const ALWAYS_NEAR = 1024;
 /** Pages of the near part that each page in use pays for: with the rounding up, as many bytes as it has itself. */
 const NEAR_PER_PAGE = 128;
+
+/** The slots of a stretch of pages far out, and how many of them are in use. */
+interface FarTable {
+  readonly slots: Int32Array;
+  used: number;
+}
 
 /**
  * Where each page of a bitmap lies: page number to slot, 0 for a page that is absent. Its memory follows the pages in
@@ -22,12 +29,17 @@ export class PageTable {
   /** Pages present. */
   used = 0;
   readonly #memory: MemoryAccount;
-  readonly #far = new Map<number, Int32Array>();
-  /** Keys of the far tables, ascending once they are needed so: sorting at each insertion would be quadratic. */
+  /** Pages present in each stretch of FAR pages of the near part: empty ones are passed over at once. */
+  #nearUsed: Int32Array = new Int32Array(0);
+  readonly #far = new Map<number, FarTable>();
+  /**
+   * Keys of the far tables, ascending once they are needed so: sorting at each insertion would be quadratic. Those of
+   * tables that are gone stay until then.
+   */
   #farKeys: number[] = [];
   #farSorted = true;
   #lastKey = -1;
-  #lastTable: Int32Array = this.near;
+  #lastTable: FarTable = { slots: this.near, used: 0 };
 
   constructor(memory: MemoryAccount) {
     this.#memory = memory;
@@ -50,12 +62,27 @@ export class PageTable {
 
   /** Sets the slot of a page whose entry is there: it was reserved before, or it is present. 0 makes it absent. */
   put(page: number, slot: number): void {
-    const inNear = page < this.near.length;
-    const table = inNear ? this.near : (this.#farTable(page) as Int32Array);
-    const index = inNear ? page : page % FAR;
-    if (table[index] === 0) this.used++;
-    if (slot === 0) this.used--;
-    table[index] = slot;
+    const far = page < this.near.length ? undefined : (this.#farTable(page) as FarTable);
+    const slots = far?.slots ?? this.near;
+    const index = far === undefined ? page : page % FAR;
+    const change = (slot === 0 ? 0 : 1) - (slots[index] === 0 ? 0 : 1);
+    slots[index] = slot;
+    this.used += change;
+    if (far === undefined) {
+      const stretch = page >>> FAR_SHIFT;
+      this.#nearUsed[stretch] = (this.#nearUsed[stretch] as number) + change;
+      return;
+    }
+    far.used += change;
+    // Else a stream that sets and clears one bit after another far out would leave ever more tables to walk.
+    if (far.used === 0) this.#dropFar(Math.floor(page / FAR));
+  }
+
+  /** Makes every page absent and keeps the near part's memory; there is no far part. */
+  forgetNear(): void {
+    this.near.fill(0);
+    this.#nearUsed.fill(0);
+    this.used = 0;
   }
 
   /**
@@ -65,8 +92,13 @@ export class PageTable {
   next(page: number, end: number = Number.POSITIVE_INFINITY): number {
     const near = this.near;
     const stop = Math.min(near.length, end);
-    for (let i = page; i < stop; i++) {
-      if (near[i] !== 0) return i;
+    for (let i = page; i < stop; ) {
+      const stretch = i >>> FAR_SHIFT;
+      const stretchEnd = Math.min(stop, (stretch + 1) << FAR_SHIFT);
+      if (this.#nearUsed[stretch] === 0) i = stretchEnd;
+      for (; i < stretchEnd; i++) {
+        if (near[i] !== 0) return i;
+      }
     }
     if (this.#far.size === 0 || end <= near.length) return -1;
     const from = Math.max(page, near.length);
@@ -87,9 +119,13 @@ export class PageTable {
     near.set(this.near);
     this.near = near;
     // Far tables begin at ALWAYS_NEAR, and from there on lengths are multiples of FAR: none is covered by half.
+    const nearUsed = new Int32Array(Math.ceil(length / FAR));
+    nearUsed.set(this.#nearUsed);
+    this.#nearUsed = nearUsed;
     for (const [key, table] of this.#far) {
       if (key * FAR >= length) continue;
-      near.set(table, key * FAR);
+      near.set(table.slots, key * FAR);
+      nearUsed[key] = table.used;
       this.#far.delete(key);
       this.#memory.giveBack(FAR_BYTES);
     }
@@ -102,6 +138,7 @@ export class PageTable {
   clear(): void {
     this.#memory.giveBack(this.near.length * 4 + this.#far.size * FAR_BYTES);
     this.near = new Int32Array(0);
+    this.#nearUsed = new Int32Array(0);
     this.used = 0;
     this.#far.clear();
     this.#farKeys = [];
@@ -110,10 +147,10 @@ export class PageTable {
   }
 
   #farSlot(page: number): number {
-    return this.#farTable(page)?.[page % FAR] ?? 0;
+    return this.#farTable(page)?.slots[page % FAR] ?? 0;
   }
 
-  #farTable(page: number): Int32Array | undefined {
+  #farTable(page: number): FarTable | undefined {
     if (this.#far.size === 0) return undefined;
     const key = Math.floor(page / FAR);
     if (key === this.#lastKey) return this.#lastTable;
@@ -126,9 +163,17 @@ export class PageTable {
 
   #addFar(key: number): void {
     this.#memory.take(FAR_BYTES);
-    this.#far.set(key, new Int32Array(FAR));
+    this.#far.set(key, { slots: new Int32Array(FAR), used: 0 });
     if (key < (this.#farKeys.at(-1) ?? 0)) this.#farSorted = false;
     this.#farKeys.push(key);
+  }
+
+  #dropFar(key: number): void {
+    this.#far.delete(key);
+    this.#memory.giveBack(FAR_BYTES);
+    this.#lastKey = -1;
+    if (this.#farKeys.length > 2 * this.#far.size + 64)
+      this.#farKeys = this.#farKeys.filter((one) => this.#far.has(one));
   }
 
   /** Looks each table up: no order of the tables is needed. */
@@ -137,7 +182,7 @@ export class PageTable {
       const table = this.#far.get(key);
       if (table === undefined) continue;
       for (let i = Math.max(0, page - key * FAR); i < FAR; i++) {
-        if (table[i] !== 0) return key * FAR + i;
+        if (table.slots[i] !== 0) return key * FAR + i;
       }
     }
     return -1;
@@ -158,9 +203,10 @@ export class PageTable {
     }
     for (; low < keys.length; low++) {
       const key = keys[low] as number;
-      const table = this.#far.get(key) as Int32Array;
+      const slots = this.#far.get(key)?.slots;
+      if (slots === undefined) continue;
       for (let i = key === first ? page % FAR : 0; i < FAR; i++) {
-        if (table[i] !== 0) return key * FAR + i;
+        if (slots[i] !== 0) return key * FAR + i;
       }
     }
     return -1;

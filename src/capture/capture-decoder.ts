@@ -43,7 +43,7 @@ export type CaptureEvent =
  */
 export class CaptureDecoder {
   readonly #events = new EventBatches<CaptureEvent>();
-  readonly #collector = new Collector(this.#events.emit);
+  readonly #collector = new EventCollector(this.#events.emit);
   readonly #parser: CaptureParser;
 
   constructor(options: CaptureOptions = {}) {
@@ -89,7 +89,8 @@ export class CaptureDecoder {
   }
 }
 
-class Collector implements CaptureHandler {
+/** Makes events of what a `CaptureParser` tells, each as it is told. */
+export class EventCollector implements CaptureHandler {
   readonly #emit: (event: CaptureEvent) => void;
   readonly chunks: ChunkCollector;
 

@@ -221,8 +221,9 @@ export class CaptureParser {
         triedAt,
       );
     }
-    if (this.#state === 'vmdesc' || this.#state === 'after' || this.#state === 'unread') return;
-    if (this.#state === 'text') {
+    if (this.#state === 'after' || this.#state === 'unread') return;
+    if (this.#state === 'vmdesc' && this.#queue.available === 0) return;
+    if (this.#state === 'vmdesc' || this.#state === 'text') {
       this.#handler.finding('vmdesc-invalid', 'the input ends inside the vmdesc', this.#itemOffset);
       return;
     }
@@ -252,7 +253,7 @@ export class CaptureParser {
       const data = body === this.#bodies[DIRTY_BITMAP] && this.chunks.inData ? 'the bits of a chunk of ' : '';
       return {
         where: `inside ${data}section ${name}`,
-        need: before ? 1 : Math.max(body.skip, body.need) - this.#queue.available,
+        need: before ? 1 : (body.skip > 0 ? body.skip : body.need) - this.#queue.available,
       };
     }
     if (this.#state === 'magic') return { where: 'inside its header', need: 8 - this.#queue.available };
@@ -331,7 +332,7 @@ export class CaptureParser {
     if (!this.#has(8)) return false;
     const offset = queue.offset;
     const magic = readU32(queue.bytes, queue.pos);
-    if (magic !== MAGIC) throw notAStream(queue.bytes.subarray(queue.pos, queue.pos + 8), offset);
+    if (magic !== MAGIC) throw notAStream(queue.bytes.subarray(queue.pos, queue.pos + 8), offset, offset - start);
     const version = readU32(queue.bytes, queue.pos + 4);
     if (offset > start) {
       this.#handler.finding('leading-bytes', `the stream begins after ${offset - start} zero bytes`, start);
@@ -791,8 +792,8 @@ export class CaptureParser {
       this.#state = 'after';
       return true;
     }
-    if (!this.#has(5)) return false;
     this.#itemOffset = queue.offset;
+    if (!this.#has(5)) return false;
     this.#textLength = readU32(queue.bytes, queue.pos + 1);
     queue.pos += 5;
     this.#state = 'text';
@@ -850,8 +851,9 @@ export class CaptureParser {
     const queue = this.#queue;
     if (!queue.ensure(1)) return false;
     if (this.#afterEnd < 0) this.#afterEnd = queue.offset;
-    queue.skip(queue.available);
-    return false;
+    // All of it, however much there is: a reader that can seek need not read it.
+    this.#skip = Number.MAX_SAFE_INTEGER;
+    return true;
   }
 
   /** Sections that were found by searching are believed less than those that are measured, and that is said. */

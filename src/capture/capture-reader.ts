@@ -91,6 +91,11 @@ export class CaptureReader {
     return this.#stopped ? Number.MAX_SAFE_INTEGER : this.#parser.skippable;
   }
 
+  /** Whether the input could not be followed further: what comes changes nothing any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Says that `count` bytes, at most {@link CaptureReader.skippable}, were left out of what is pushed next. */
   skipped(count: number): void {
     this.#bytes += count;
@@ -107,6 +112,7 @@ export class CaptureReader {
   finish(): void {
     if (!this.#stopped) this.#guarded(() => this.#parser.finish());
     this.#stopped = true;
+    this.#summary.finish(this.#parser.offset);
     this.#gatherer.finish();
     if (this.#parser.complete && !this.#summary.sections.some((section) => section.name === DIRTY_BITMAP)) {
       this.findings.add(
@@ -154,6 +160,7 @@ class Summary implements CaptureHandler {
   #last: Section | undefined;
   #lastSummary: Mutable<SectionSummary> | undefined;
   #begun = 0;
+  #open: Section | undefined;
 
   constructor(gatherer: Gatherer, findings: Findings) {
     this.#gatherer = gatherer;
@@ -170,12 +177,14 @@ class Summary implements CaptureHandler {
 
   sectionBegin(section: Section, _type: SectionType, offset: number): void {
     this.#begun = offset;
+    this.#open = section;
     const summary = this.#summaryOf(section);
     summary.count++;
   }
 
   sectionEnd(section: Section, _type: SectionType, _bodyEnd: number, end: number): void {
     this.#summaryOf(section).bytes += end - this.#begun;
+    this.#open = undefined;
   }
 
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
@@ -198,6 +207,11 @@ class Summary implements CaptureHandler {
 
   finding(code: Code, message: string, offset: number): void {
     this.#findings.add(code, message, offset);
+  }
+
+  /** The stream ends at an offset: a section that was cut counts as far as it goes. */
+  finish(offset: number): void {
+    if (this.#open !== undefined) this.#summaryOf(this.#open).bytes += Math.max(0, offset - this.#begun);
   }
 
   /** Sections of one name come in long rows; the last one is remembered. */

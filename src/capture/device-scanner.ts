@@ -113,15 +113,14 @@ export class DeviceScanner {
         if (exact !== null) return exact;
       }
       if (!queue.ensure(1)) return this.#wait(1);
-      const room = this.#exactEnd === undefined ? queue.available : this.#exactEnd - queue.offset;
-      const windowEnd = Math.min(queue.end, queue.pos + room);
+      // No further than may be searched: else a longer section would pass where all of it comes in one piece.
+      const searched = this.#exactEnd ?? this.#newest + this.#maxBytes + 1;
+      const windowEnd = Math.min(queue.end, queue.pos + Math.max(0, searched - queue.offset));
       const found = queue.bytes.indexOf(ITEM.FOOTER, queue.pos);
       if (found < 0 || found >= windowEnd) {
         queue.pos = windowEnd;
       } else {
         queue.pos = found;
-        // Before it is looked at: else a longer section would pass where all of it came in one piece.
-        this.#checkSize();
         const places = this.#footerHere(final);
         if (places !== null) return places;
         queue.pos++;
@@ -220,6 +219,8 @@ export class DeviceScanner {
   #isEnd(at: number, final: boolean): boolean {
     const { bytes, end } = this.#queue;
     if (end === at + 1) return final;
+    // Cut in the header of the vmdesc.
+    if (final && end - at < 7) return bytes[at + 1] === ITEM.VMDESC;
     if (bytes[at + 1] !== ITEM.VMDESC || end - at < 7 || bytes[at + 6] !== 0x7b) return false;
     const { total } = this.#context;
     const stop = this.#queue.offsetOf(at + 6) + readU32(bytes, at + 2);

@@ -38,7 +38,8 @@ export function notAStream(first: Uint8Array, offset: number, zeroes = 0): Dirty
   return known === undefined
     ? new DirtyBitmapError(
         'magic-invalid',
-        `expected QEVM (51 45 56 4d), found ${hex} ("${text}"); give a file that a migration wrote`,
+        `expected QEVM (51 45 56 4d), found ${zeroes > 0 ? `${zeroes} zero bytes, then ` : ''}${hex} ("${text}"); ` +
+          'give a file that a migration wrote',
         { offset },
       )
     : new DirtyBitmapError('not-main-channel', `expected QEVM, found ${known.what}: ${known.advice}`, { offset });

@@ -22,7 +22,7 @@ export class PageSize {
   /** The largest page size of any target, in bytes. */
   readonly largest = 65_536;
   /** Bytes that the next trial waits for, so that input that comes byte by byte is not tried at each byte. */
-  #trialNeed = 0;
+  #nextTrial = 0;
 
   /** Takes a size that the stream tells. The first one told stays. */
   learn(bytes: number): void {
@@ -38,7 +38,8 @@ export class PageSize {
    */
   trial(queue: ByteQueue, header: number, final: boolean): number {
     const most = header + TRIAL_BYTES;
-    if (!final && queue.available < this.#trialNeed) return this.#trialNeed;
+    const need = Math.min(most, queue.available + 4096);
+    if (!final && queue.available < this.#nextTrial) return need;
     // Never more than that, however much is there: any way of cutting the input settles it alike.
     const shown = Math.min(most, queue.available);
     queue.ensure(shown);
@@ -49,8 +50,8 @@ export class PageSize {
     const best = Math.max(...possible.map((fit) => fit.records));
     const settled = possible.length <= 1 && (possible.length === 0 || best === RECORDS);
     if (!settled && !final && shown < most) {
-      this.#trialNeed = Math.min(most, shown + 4096);
-      return this.#trialNeed;
+      this.#nextTrial = need;
+      return need;
     }
     this.known = possible.find((fit) => fit.records === best)?.size;
     this.triedAt = queue.offset;

@@ -32,6 +32,11 @@ export class QemuLoader {
     return this.#done ? Number.MAX_SAFE_INTEGER : this.#parser.skippable;
   }
 
+  /** Whether what comes cannot change the prediction any more. */
+  get stopped(): boolean {
+    return this.#done;
+  }
+
   /** Says that `count` bytes, at most {@link QemuLoader.skippable}, were left out of what is pushed next. */
   skipped(count: number): void {
     if (count > 0 && !this.#done) this.#parser.skipped(count);

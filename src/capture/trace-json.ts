@@ -35,8 +35,8 @@ export function parseTraceLine(line: string): TraceItem {
   const item: Json = {};
   for (const [key, value] of Object.entries(json)) {
     if (key === 'data') item[key] = fromBase64(value);
-    else if (key === 'node' || key === 'bitmap') item[key] = nameFromText(String(value)).bytes;
-    else if (key === 'nodeHex' || key === 'bitmapHex') item[key.slice(0, -3)] = fromHex(String(value));
+    else if (key === 'node' || key === 'bitmap') item[key] = nameFromText(textOf(key, value)).bytes;
+    else if (key === 'nodeHex' || key === 'bitmapHex') item[key.slice(0, -3)] = hexOf(key, value);
     else item[key] = value;
   }
   return checkTraceItem(item);
@@ -112,6 +112,17 @@ export function checkTraceItem(value: unknown): TraceItem {
     if (!check(item[key])) throw bad(`${key} of a ${String(type)} item is not what it should be`);
   }
   return item as unknown as TraceItem;
+}
+
+function textOf(key: string, value: unknown): string {
+  if (typeof value !== 'string') throw bad(`${key} is no text`);
+  return value;
+}
+
+function hexOf(key: string, value: unknown): Uint8Array {
+  const bytes = fromHex(textOf(key, value));
+  if (bytes === undefined) throw bad(`${key} is not hexadecimal`);
+  return bytes;
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -1,15 +1,15 @@
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { nameFromBytes } from '../bytes/text.js';
 import { readU32 } from '../bytes/u64.js';
-import type { BadChunkEvent, ChunkEvent } from '../chunk/chunk-collector.js';
+import { type BadChunkEvent, ChunkCollector, type ChunkEvent } from '../chunk/chunk-collector.js';
 import type { Deviation } from '../chunk/deviation.js';
 import { type ChunkInput, writeChunk } from '../chunk/encode-chunk.js';
 import type { FlagsWidth } from '../chunk/flags.js';
-import { SectionDecoder, type SectionOptions } from '../chunk/section-decoder.js';
+import { type SectionOptions, SectionParser } from '../chunk/section-decoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Finding } from '../findings.js';
-import { CaptureDecoder, type CaptureEvent } from './capture-decoder.js';
-import type { CaptureOptions } from './capture-parser.js';
+import { type CaptureEvent, EventCollector } from './capture-decoder.js';
+import { type CaptureOptions, CaptureParser } from './capture-parser.js';
 import { writeCommand, writeFooter, writeHeader, writeSectionHeader } from './encode-items.js';
 import type { SectionType } from './items.js';
 
@@ -68,6 +68,13 @@ export type TraceItem =
 /** Most bytes of one `bytes` item. */
 const RAW_BYTES = 64 * 1024;
 
+/** An event that stands for bytes. */
+interface Placed {
+  readonly event: Exclude<CaptureEvent | ChunkEvent, { type: 'finding' | 'bad-chunk' }>;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** How an input is traced. */
 export type TraceOptions = CaptureOptions & SectionOptions & { readonly format?: 'capture' | 'section' };
 
@@ -80,50 +87,63 @@ export type TraceOptions = CaptureOptions & SectionOptions & { readonly format?:
  * for (const item of tracer.finish()) out.push(encodeTraceItem(item)); // out is all of the input
  */
 export class Tracer {
-  readonly #decoder: CaptureDecoder | SectionDecoder;
+  readonly #parser: CaptureParser | SectionParser;
+  readonly #chunks: ChunkCollector;
   /** Bytes that no item stands for yet, from `#covered` on, are `#buffer[#start..#end)`. */
   #buffer: Uint8Array = new Uint8Array(2 * RAW_BYTES);
   #start = 0;
   #end = 0;
   /** Offset up to which items were given. */
   #covered: number;
+  /** An event of which not all bytes are there yet: a command with a long payload. */
+  #held: Placed | undefined;
   #stopped = false;
   #items: TraceItem[] = [];
   readonly #scratch = new ByteWriter(512);
 
   constructor(options: TraceOptions = {}) {
-    this.#decoder = options.format === 'section' ? new SectionDecoder(options) : new CaptureDecoder(options);
+    // Events are taken as they arise, because where the parser stands then is the same however the input is cut.
+    const emit = (event: CaptureEvent | ChunkEvent | BadChunkEvent): void => this.#event(event);
+    if (options.format === 'section') {
+      this.#chunks = new ChunkCollector(emit);
+      this.#parser = new SectionParser(this.#chunks, options);
+    } else {
+      const collector = new EventCollector(emit);
+      this.#chunks = collector.chunks;
+      this.#parser = new CaptureParser(collector, options);
+    }
     this.#covered = options.offset ?? 0;
   }
 
   /** The items that are complete now. They are the caller's to keep. */
   push(piece: Uint8Array): TraceItem[] {
     this.#keep(piece);
-    // The decoder sees the copy, so that the data of chunks can be looked at until they are items.
+    if (this.#held !== undefined) this.#place(this.#held);
+    // The parser sees the copy, so that the data of chunks can be looked at until they are items.
     const copy = this.#buffer.subarray(this.#end - piece.length, this.#end);
-    this.#run(() => this.#decoder.push(copy));
-    const settled = this.#stopped ? this.#covered + this.#kept : this.#decoder.settledOffset;
-    while (settled - this.#covered >= RAW_BYTES) this.#raw(this.#covered + RAW_BYTES);
+    this.#run(() => this.#parser.push(copy));
+    const settled = this.#held?.offset ?? this.#chunks.pendingOffset ?? this.#parser.offset;
+    this.#settle(this.#stopped ? this.#covered + this.#kept : settled);
     return this.#take();
   }
 
   /** Says that the input ends here, and gives the last items. */
   finish(): TraceItem[] {
-    this.#run(() => this.#decoder.finish());
+    this.#held = undefined;
+    this.#run(() => this.#parser.finish());
     this.#rawTo(this.#covered + this.#kept);
     return this.#take();
   }
 
-  #run(step: () => Iterable<CaptureEvent | ChunkEvent | BadChunkEvent>): void {
+  #run(step: () => void): void {
     if (this.#stopped) return;
     try {
-      for (const event of step()) this.#event(event);
+      step();
     } catch (error) {
       if (!(error instanceof DirtyBitmapError)) throw error;
       this.#stopped = true;
       const { code, message, offset } = error;
-      const finding = { severity: 'error', code, message } as const;
-      this.#items.push({ type: 'finding', ...finding, ...(offset !== undefined && { offset }) });
+      this.#finding({ severity: 'error', code, message, ...(offset !== undefined && { offset }) }, this.#parser.offset);
     }
   }
 
@@ -135,24 +155,36 @@ export class Tracer {
 
   #event(event: CaptureEvent | ChunkEvent | BadChunkEvent): void {
     if (event.type === 'finding') {
-      this.#items.push({ type: 'finding', ...event.finding });
-      return;
-    }
-    if (event.type === 'bad-chunk') {
+      this.#finding(event.finding, this.#parser.offset);
+    } else if (event.type === 'bad-chunk') {
       const { code, message, offset } = event;
-      this.#items.push({ type: 'finding', severity: 'error', code, message, offset });
-      return;
+      this.#finding({ severity: 'error', code, message, offset }, offset);
+    } else {
+      const { offset, length } = event.type === 'chunk' ? event.chunk : event;
+      this.#place({ event, offset, length });
     }
-    const place = event.type === 'chunk' ? event.chunk : event;
-    // What was found by searching comes after its bytes were given: they stay bytes.
-    if (place.length === 0 || place.offset < this.#covered) return;
-    const from = this.#start + place.offset - this.#covered;
-    const bytes = this.#buffer.subarray(from, from + place.length);
+  }
+
+  /** @param at the offset up to which no item is to come. */
+  #finding(finding: Finding, at: number): void {
+    this.#settle(at);
+    this.#items.push({ type: 'finding', ...finding });
+  }
+
+  #place(placed: Placed): void {
+    const { event, offset, length } = placed;
+    // What was found by searching is told late, and its bytes may have been given: then they stay bytes.
+    if (offset + length < this.#parser.offset) this.#settle(this.#parser.offset);
+    if (length === 0 || offset < this.#covered) return;
+    const from = offset - this.#covered;
+    this.#held = from + length > this.#kept ? placed : undefined;
+    if (this.#held !== undefined) return;
+    const bytes = this.#buffer.subarray(this.#start + from, this.#start + from + length);
     const item = itemOf(event, bytes);
     if (item === undefined || !this.#isExact(item, bytes)) return;
-    this.#rawTo(place.offset);
+    this.#rawTo(offset);
     this.#items.push(item);
-    this.#drop(place.length);
+    this.#drop(length);
   }
 
   /** Whether the item stands for exactly these bytes; else they are given as bytes. */
@@ -161,6 +193,11 @@ export class Tracer {
     writeTraceItem(this.#scratch, item);
     const view = this.#scratch.view();
     return view.length === bytes.length && view.every((byte, at) => byte === bytes[at]);
+  }
+
+  /** Gives bytes that no item is to stand for, so that not much is kept. */
+  #settle(to: number): void {
+    while (to - this.#covered >= RAW_BYTES) this.#raw(this.#covered + RAW_BYTES);
   }
 
   /** Gives what no item stands for, up to an offset; cut the same way however the input came. */

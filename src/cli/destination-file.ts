@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { DirtyBitmapError } from '../errors.js';
+import { accessError } from '../io/source.js';
 import type { QemuDestination } from '../migration/qemu-destination.js';
 
 type Check = (value: unknown) => boolean;
@@ -52,14 +53,14 @@ export function readDestination(path: string): Omit<QemuDestination, 'version'> 
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new DirtyBitmapError('file-access', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    throw accessError(path, cause);
   }
   let json: unknown;
   try {
     if (text.length > MAX_BYTES) throw new SyntaxError('it is too long');
     json = JSON.parse(text);
   } catch (cause) {
-    throw new DirtyBitmapError('argument', `--destination: expected JSON, found ${(cause as Error).message}`, {
+    throw new DirtyBitmapError('argument', `--destination ${path}: expected JSON, found ${(cause as Error).message}`, {
       cause,
     });
   }
@@ -67,7 +68,7 @@ export function readDestination(path: string): Omit<QemuDestination, 'version'> 
   if (wrong !== undefined) {
     throw new DirtyBitmapError(
       'argument',
-      `--destination: ${wrong}; expected {"machine", "nodes": [{"node", "size", "bitmaps", ...}], "mapping"}, sizes in bytes`,
+      `--destination ${path}: ${wrong}; expected {"machine", "nodes": [{"node", "size", "bitmaps", ...}], "mapping"}, sizes in bytes`,
     );
   }
   return json as Omit<QemuDestination, 'version'>;

@@ -3,8 +3,8 @@ import { SectionParser } from '../chunk/section-decoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import { Findings } from '../findings.js';
 import { readCaptureSource } from '../io/capture-file.js';
-import { type PumpOptions, pump, readUpTo } from '../io/pump.js';
-import { openSource, type Source } from '../io/source.js';
+import { type PumpOptions, pump } from '../io/pump.js';
+import type { Source } from '../io/source.js';
 import { type Limits, resolveLimits } from '../limits.js';
 import { Gatherer } from '../migration/gatherer.js';
 import type { Format } from '../report/input-report.js';
@@ -12,8 +12,7 @@ import type { BitmapSet } from '../set/bitmap-set.js';
 import { checkLength } from '../set/document-bytes.js';
 import { parseNbdinfo } from '../set/nbdinfo.js';
 import { parseSetJson } from '../set/set-json.js';
-import { detectFormat, type InputOptions } from './load-input.js';
-import { startProgress } from './progress.js';
+import { type InputOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
 /** An input as a bitmap set, with all that the input tells and no more. */
@@ -25,32 +24,16 @@ export interface LoadedSet {
   readonly findings: Findings;
 }
 
-const HEAD = 64 * 1024;
-
 /**
  * Reads an input of any kind as a bitmap set. Unlike `loadInput` it keeps what only sets have: sizes, nodes without
  * bitmaps, what is covered.
  * @throws DirtyBitmapError `file-access`, `unsupported`, `set-invalid`, `limit`.
  */
 export async function loadSet(path: string, options: InputOptions, terminal: Terminal): Promise<LoadedSet> {
-  const source = await openSource(path, { blocking: true });
-  const progress = startProgress(terminal, path === '-' ? 'reading' : path, source.size);
-  try {
-    const offset = options.offset ?? 0;
-    if (source.size !== undefined && offset > source.size) {
-      const message = `--offset ${offset} lies behind the end of the file (${source.size} bytes)`;
-      throw new DirtyBitmapError('argument', message);
-    }
-    const buffer = new Uint8Array(HEAD);
-    const head = buffer.subarray(0, await readUpTo(source, offset, buffer));
-    const format = options.format ?? detectFormat(head);
-    const { limits } = options;
-    const reading = { head, offset, onProgress: progress?.update, ...(limits && { limits }) };
+  return withInput(path, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
+    const reading = { head, offset, limits, onProgress: progress?.update };
     return { input: path, format, ...(await LOADERS[format](source, reading)) };
-  } finally {
-    progress?.stop();
-    await source.close();
-  }
+  });
 }
 
 type Reading = PumpOptions & { readonly limits?: Partial<Limits> };

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { run } from './program.js';
+import { EXIT } from './terminal.js';
 
 // A reader that has seen enough (`| head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(process.exitCode ?? 0);
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK);
+    process.stderr.write(`dirtybitmap: file-access: the output cannot be written: ${error.message}\n`);
+    process.exit(EXIT.ACCESS);
   });
 }
 

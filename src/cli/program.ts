@@ -1,15 +1,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../bytes/text.js';
-import { isDirtyBitmapError } from '../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
+import { DEFAULT_LIMITS, type Limits } from '../limits.js';
 import { QEMU_VERSIONS } from '../migration/qemu-version.js';
 import type { Format } from '../report/input-report.js';
-import { EXIT, type Terminal, writeOut } from './terminal.js';
+import { jsonText } from '../report/text.js';
+import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWriteCommands } from './write-commands.js';
 
 const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo'];
-
-/** What is not the input's fault but the command line's. */
-const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists'];
 
 /** A number of bytes as qemu-img takes it: `4096`, `0x1000`, `4k`. */
 function parseBytes(text: string): number {
@@ -22,7 +21,21 @@ function parseBytes(text: string): number {
 function inputOptions(command: Command): Command {
   return command
     .addOption(new Option('--format <kind>', 'kind of input, instead of looking at its content').choices(FORMATS))
-    .option('--offset <bytes>', 'where the stream begins in the file', parseBytes);
+    .option('--offset <bytes>', 'where the stream begins in the file', parseBytes)
+    .option(
+      '--limit <name=value>',
+      `another limit than the default, e.g. maxBitmapMemory=4g (${LIMIT_NAMES})`,
+      parseLimit,
+    );
+}
+
+const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS).join(', ');
+
+function parseLimit(text: string, before: Partial<Limits> = {}): Partial<Limits> {
+  const [name = '', value = ''] = text.split('=');
+  if (!Object.hasOwn(DEFAULT_LIMITS, name))
+    throw new InvalidArgumentError(`expected NAME=VALUE, NAME of ${LIMIT_NAMES}`);
+  return { ...before, [name]: parseBytes(value) };
 }
 
 /**
@@ -37,11 +50,11 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
-      outputError: (text, write) => write(`dirtybitmap: ${text.replace(/^error: /, '')}`),
+      outputError: (text, write) => write(`dirtybitmap: ${printable(text.trimEnd().replace(/^error: /, ''))}\n`),
     })
     .addHelpText(
       'after',
-      '\nINPUT is a file, or - for standard input. Exit codes: 0 fine, 1 the input is bad, 2 used wrongly, 3 cannot be read.',
+      '\nINPUT is a file, or - for standard input. Exit codes: 0 fine, 1 the input is bad or differs, 2 used wrongly, 3 cannot be read or written.',
     );
 
   inputOptions(program.command('info').argument('<input...>', 'captures, sections or bitmap sets'))
@@ -103,14 +116,13 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
-    if (!isDirtyBitmapError(error)) throw error;
-    const { code: rule, message, offset, path } = error;
-    const place = offset === undefined ? '' : ` at ${offset}`;
-    terminal.stderr.write(`dirtybitmap: ${rule}${place}: ${printable(message)}\n`);
-    if (args.includes('--json'))
-      await writeOut(terminal, `${JSON.stringify({ error: { code: rule, message, offset, path } })}\n`);
-    if (rule === 'file-access') return EXIT.ACCESS;
-    return USAGE_RULES.includes(rule) ? EXIT.USAGE : EXIT.BAD;
+    if (!(error instanceof CommanderError) && !isDirtyBitmapError(error)) throw error;
+    const used = error instanceof CommanderError;
+    if (used && error.exitCode === 0) return EXIT.OK;
+    const failure = used ? new DirtyBitmapError('argument', error.message) : error;
+    // What is wrong with the command line was told already, by the parser.
+    if (!used) terminal.stderr.write(errorLine(failure));
+    if (args.includes('--json')) await writeOut(terminal, `${jsonText(errorDocument(failure))}\n`);
+    return exitCodeOf(failure);
   }
 }

@@ -17,6 +17,8 @@ export function selectBitmap(report: InputReport, wanted: string | undefined): R
     );
   }
   const slash = wanted.indexOf('/');
+  const whole = bitmaps.filter((bitmap) => labelOf(bitmap) === wanted);
+  if (whole.length === 1) return whole[0] as ReportBitmap;
   const named = bitmaps.filter((bitmap) => bitmap.name.text === wanted);
   if (named.length === 1) return named[0] as ReportBitmap;
   const split = bitmaps.filter(
@@ -30,10 +32,12 @@ export function selectBitmap(report: InputReport, wanted: string | undefined): R
   );
 }
 
+function labelOf({ node, name }: ReportBitmap): string {
+  return node ? `${node.text}/${name.text}` : name.text;
+}
+
 function notFound(what: string, bitmaps: readonly ReportBitmap[]): DirtyBitmapError {
-  const names = bitmaps
-    .slice(0, 20)
-    .map(({ node, name }) => quoted(node ? `${node.text}/${name.text}` : name.text, 80));
+  const names = bitmaps.slice(0, 20).map((bitmap) => quoted(labelOf(bitmap), 80));
   const more = bitmaps.length > 20 ? `, and ${bitmaps.length - 20} more` : '';
   const choice = names.length > 0 ? ` (there are ${names.join(', ')}${more})` : '';
   return new DirtyBitmapError('bitmap-not-found', `${what}${choice}`);

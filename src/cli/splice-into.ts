@@ -29,7 +29,7 @@ export async function spliceInto(
     throw new DirtyBitmapError('argument', '--machine is that of the capture of --into; leave it out');
   }
   const source = await openSource(capture, { blocking: true });
-  const progress = startProgress(terminal, capture, source.size);
+  const progress = await startProgress(terminal, capture, source.size);
   try {
     const plan = await planSplice(source, { put: set }, { profile, onProgress: progress?.update });
     const target = { output, ...(force !== undefined && { force }) };

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { styleText } from 'node:util';
+import { printable } from '../bytes/text.js';
+import type { DirtyBitmapError } from '../errors.js';
 import type { Paint } from '../report/info-text.js';
 
 /** What a command may touch of the world: arguments in, text out. Tests give their own. */
@@ -22,6 +24,25 @@ export const EXIT = Object.freeze({
   /** Something cannot be read or written. */
   ACCESS: 3,
 });
+
+/** What is not the input's fault but the command line's. */
+const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists'];
+
+/** The exit code that an error means. */
+export function exitCodeOf(error: DirtyBitmapError): number {
+  if (error.code === 'file-access') return EXIT.ACCESS;
+  return USAGE_RULES.includes(error.code) ? EXIT.USAGE : EXIT.BAD;
+}
+
+/** The one line that an error is on standard error. */
+export function errorLine({ code, offset, message }: Pick<DirtyBitmapError, 'code' | 'offset' | 'message'>): string {
+  return `dirtybitmap: ${code}${offset === undefined ? '' : ` at ${offset}`}: ${printable(message)}\n`;
+}
+
+/** An error as data. */
+export function errorDocument({ code, message, offset, path }: Omit<DirtyBitmapError, 'name'>): object {
+  return { error: { code, message, offset, path } };
+}
 
 /** Writes text to standard output, and waits where the reader is slow. */
 export async function writeOut(terminal: Terminal, text: string | Uint8Array): Promise<void> {

@@ -3,7 +3,7 @@ import { encodeCapture, encodeSection } from '../capture/capture-encoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type Pieces, writeFile } from '../io/write-file.js';
 import type { Profile } from '../migration/cutter.js';
-import { writeMapJson } from '../report/map-document.js';
+import { type Mapped, mapJson } from '../report/map-document.js';
 import { type BitmapSet, knownEnd } from '../set/bitmap-set.js';
 import { entriesOf, entryLabel } from '../set/rename-set.js';
 import { writeSetJson } from '../set/set-json.js';
@@ -74,14 +74,17 @@ async function piecesOf(
 ): Promise<Pieces> {
   if (as === 'capture') return encodeCapture(set, { machine, profile });
   if (as === 'section') return encodeSection(set, { profile });
-  if (as === 'nbdinfo') return texts((write) => writeMapJson(mapped(set), write));
+  if (as === 'nbdinfo')
+    return texts((write) => {
+      for (const text of mapJson(mapped(set))) write(text);
+    });
   if (msgpack !== true) return texts((write) => writeSetJson(set, write));
   const { encodeSetMsgpack } = await import('../msgpack/set.js');
   return [encodeSetMsgpack(set)];
 }
 
 /** The one bitmap of a map, which says nothing of its name. */
-function mapped(set: BitmapSet): Parameters<typeof writeMapJson>[0] {
+function mapped(set: BitmapSet): Mapped {
   const entries = entriesOf(set);
   const [only] = entries;
   if (only === undefined || entries.length > 1) {

@@ -3,7 +3,7 @@ import type { CaptureOptions } from '../capture/capture-parser.js';
 import { CaptureReader } from '../capture/capture-reader.js';
 import { locateVmdesc, parseVmdesc, type Vmdesc } from '../capture/vmdesc.js';
 import { resolveLimits } from '../limits.js';
-import { type PumpOptions, pump, readExactly, type Sink } from './pump.js';
+import { type PumpOptions, pump, readExactly, type Sink, seek } from './pump.js';
 import { openSource, type Source } from './source.js';
 
 /** How a capture is read from a file. */
@@ -21,6 +21,7 @@ export interface ReadCaptureOptions extends Omit<CaptureOptions, 'total' | 'vmde
 export async function readCapture(path: string, options: ReadCaptureOptions = {}): Promise<CaptureReader> {
   const source = await openSource(path);
   try {
+    await seek(source, options.offset ?? 0);
     return await readCaptureSource(source, options);
   } finally {
     await source.close();
@@ -49,6 +50,9 @@ function both(a: Required<Sink>, b: Required<Sink>): Sink {
       a.push(piece);
       b.push(piece);
     },
+    get stopped() {
+      return a.stopped && b.stopped;
+    },
     get skippable() {
       return Math.min(a.skippable, b.skippable);
     },
@@ -70,6 +74,7 @@ export async function* captureEvents(
 ): AsyncGenerator<Iterable<CaptureEvent>, void, void> {
   const source = await openSource(path);
   try {
+    await seek(source, options.offset ?? 0);
     const decoder = new CaptureDecoder(await withVmdesc(source, options));
     const buffer = new Uint8Array(256 * 1024);
     for (let offset = options.offset ?? 0; ; ) {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { DirtyBitmapError } from '../errors.js';
 import type { Source } from './source.js';
 
@@ -7,6 +8,8 @@ export interface Sink {
   /** Bytes after those pushed that may be left out. */
   readonly skippable?: number;
   skipped?(count: number): void;
+  /** Whether nothing that comes can change anything any more: a pipe need not be read further. */
+  readonly stopped?: boolean;
 }
 
 export interface PumpOptions {
@@ -21,6 +24,8 @@ export interface PumpOptions {
 
 /** Bytes of one read: large enough that a call costs nothing beside it, small enough to stay in the cache. */
 const PIECE = 256 * 1024;
+/** Bytes after which signals and timers have their turn, also where reading never waits. */
+const TURN = 64 * 1024 * 1024;
 /** Seeking pays from here on, in bytes; below it reading on is faster. */
 const SEEK = 4 * 1024 * 1024;
 
@@ -36,8 +41,10 @@ export async function pump(source: Source, sink: Sink, options: PumpOptions = {}
     sink.push(options.head);
     offset += options.head.length;
   }
+  let sinceTurn = 0;
   for (;;) {
     options.signal?.throwIfAborted();
+    if (sink.stopped === true && source.size === undefined) return;
     const skip = Math.min(sink.skippable ?? 0, (source.size ?? 0) - offset);
     if (skip >= SEEK) {
       sink.skipped?.(skip);
@@ -48,6 +55,28 @@ export async function pump(source: Source, sink: Sink, options: PumpOptions = {}
     sink.push(buffer.subarray(0, count));
     offset += count;
     options.onProgress?.(offset);
+    sinceTurn += count;
+    if (sinceTurn >= TURN) {
+      sinceTurn = 0;
+      await setImmediate();
+    }
+  }
+}
+
+/**
+ * Goes to an offset before the first read: a file need not, a pipe is read up to there.
+ * @throws DirtyBitmapError `argument` where the file is shorter.
+ */
+export async function seek(source: Source, offset: number): Promise<void> {
+  if (source.size !== undefined && offset > source.size) {
+    throw new DirtyBitmapError('argument', `offset ${offset} lies behind the end of the file (${source.size} bytes)`);
+  }
+  const buffer = new Uint8Array(source.size === undefined ? Math.min(PIECE, offset) : 0);
+  for (let at = 0; at < offset && buffer.length > 0; ) {
+    const count = await source.read(buffer.subarray(0, Math.min(buffer.length, offset - at)), at);
+    if (count === 0)
+      throw new DirtyBitmapError('argument', `offset ${offset} lies behind the end of the input (${at} bytes)`);
+    at += count;
   }
 }
 

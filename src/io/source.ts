@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { DirtyBitmapError } from '../errors.js';
 
@@ -28,7 +28,10 @@ export interface SourceOptions {
  * @throws DirtyBitmapError `file-access` where it cannot be opened.
  */
 export async function openSource(path: string, options: SourceOptions = {}): Promise<Source> {
-  if (path === '-') return new StdinSource();
+  if (path === '-') {
+    if (fstatSync(0).isDirectory()) throw accessError('standard input', { code: 'EISDIR' });
+    return new StdinSource();
+  }
   let file: FileHandle | undefined;
   try {
     file = await open(path, 'r');
@@ -103,7 +106,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENXIO: 'it is a socket or has no reader',
 };
 
-function accessError(path: string, error: unknown): DirtyBitmapError {
+export function accessError(path: string, error: unknown): DirtyBitmapError {
   const { code, message } = error as NodeJS.ErrnoException;
   const reason = REASONS[code ?? ''] ?? message;
   return new DirtyBitmapError('file-access', `${path} cannot be read: ${reason}`, { cause: error });

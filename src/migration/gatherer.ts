@@ -37,6 +37,8 @@ export interface GatheredBitmap {
 
 /** QEMU pads the data of BITS to this, in bytes, and takes no more than that. */
 const PADDING = 32;
+/** Chunks without any flag that are stepped over: no sender makes one. */
+const MAX_FLAGLESS = 65_536;
 /** Granules of the unit that ranges are aligned to. */
 const UNIT = 64;
 
@@ -67,10 +69,15 @@ export class Gatherer implements ChunkHandler {
   /** The entry of each target, by its index: the newest START's. */
   readonly #byTarget: (Entry | undefined)[] = [];
   readonly #reported = new Map<Target | undefined, Set<Code>>();
+  /** Bitmaps whose START made no sense; that was reported. */
+  readonly #refused = new Set<Target>();
 
   // The BITS chunk whose data are coming: its bitmap (undefined to drop them), its range in sectors, and where in the
   // bitmap they go.
   #into: Entry | undefined;
+  /** Whose chunk the data belong to, applied or not. */
+  #chunkOf: Entry | undefined;
+  #flagless = 0;
   #at = -1;
   #first = 0;
   #end = 0;
@@ -94,8 +101,13 @@ export class Gatherer implements ChunkHandler {
 
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
     this.#into = undefined;
+    this.#chunkOf = undefined;
     if (cursor.deviations !== 0) this.#deviations(cursor, offset);
     if (cursor.kind === 'bare') {
+      if (cursor.flags === 0 && ++this.#flagless > MAX_FLAGLESS) {
+        const message = `more than ${MAX_FLAGLESS} chunks without any flag: this is no dirty-bitmap section`;
+        throw new DirtyBitmapError('limit', message, { offset });
+      }
       if (target === undefined && cursor.nodeStart >= 0) this.#nameless(cursor, offset);
       return;
     }
@@ -113,17 +125,20 @@ export class Gatherer implements ChunkHandler {
     }
     const entry = this.#byTarget[target.index];
     if (entry === undefined) {
+      if (this.#refused.has(target)) return;
       const what = cursor.kind === 'complete' ? 'COMPLETE' : 'BITS';
       const message = `${what} for ${label(target)}, which this stream did not start; the chunk is left out`;
       this.#once(target, 'never-started', message, offset);
       return;
     }
-    entry.wireBytes += cursor.headerLength + cursor.size;
+    entry.wireBytes += cursor.headerLength;
+    if (cursor.size > 0) this.#chunkOf = entry;
     if (cursor.kind === 'complete') this.#complete(entry, offset);
     else this.#range(entry, cursor, offset);
   }
 
   data(bytes: Uint8Array, start: number, end: number, at: number): void {
+    if (this.#chunkOf !== undefined) this.#chunkOf.wireBytes += end - start;
     const entry = this.#into;
     if (entry === undefined) return;
     const dataEnd = Math.min(end, start + Math.max(0, this.#dataBytes - at));
@@ -140,6 +155,7 @@ export class Gatherer implements ChunkHandler {
     if (this.#into !== undefined) this.#cutInData(this.#into);
     for (const entry of this.#entries) {
       if (entry.complete) continue;
+      this.#holes(entry, entry.offset);
       this.#findings.add(
         'complete-missing',
         `bitmap ${entry.label} was started and never completed: a QEMU that loads this keeps it busy for ever; ` +
@@ -179,7 +195,10 @@ export class Gatherer implements ChunkHandler {
 
   #start(cursor: ChunkCursor, target: Target, offset: number): void {
     const granularity = cursor.granularity;
-    if (!isGranularity(granularity)) return;
+    if (!isGranularity(granularity)) {
+      this.#refused.add(target);
+      return;
+    }
     if (this.#entries.length >= this.#limits.maxBitmaps) {
       throw new DirtyBitmapError('limit', `more than ${this.#limits.maxBitmaps} bitmaps; raise maxBitmaps`, { offset });
     }
@@ -219,12 +238,16 @@ export class Gatherer implements ChunkHandler {
       return;
     }
     entry.complete = true;
+    this.#holes(entry, offset);
+  }
+
+  #holes(entry: Entry, offset: number): void {
     const hole = entry.ranges.hole();
     if (hole === undefined && !entry.ranges.overflowed) return;
     const [from, to] = hole ?? [0, 0];
     this.#findings.add(
       'chunk-gap',
-      `bitmap ${entry.label} is complete, but its ranges leave ${entry.ranges.holes() || 'some'} ` +
+      `the ranges of bitmap ${entry.label} leave ${entry.ranges.holes() || 'some'} ` +
         `hole(s), the first from byte ${from * SECTOR} to ${to * SECTOR} of the disk: they read as clean, ` +
         'which loses changes unless the sender left them out because they are clean (QEMU does not)',
       offset,
@@ -239,6 +262,10 @@ export class Gatherer implements ChunkHandler {
     if (count === 0) {
       this.#emptyRange(entry, cursor, offset);
       return;
+    }
+    if (entry.emptyRange) {
+      const message = `bitmap ${entry.label}: a chunk of 0 sectors, which only a disk of no bytes has, and yet a range follows`;
+      this.#say(entry, 'sector-count-zero', message, offset);
     }
     if (entry.complete) {
       this.#say(entry, 'bits-after-complete', `bits for ${entry.label} after it was completed`, offset);
@@ -333,6 +360,7 @@ export class Gatherer implements ChunkHandler {
   #cutInData(entry: Entry): void {
     const sectors = (Math.min(this.#received, this.#dataBytes) * 8 * entry.granularity) / SECTOR;
     if (sectors > 0) this.#cover(entry, this.#first, Math.min(this.#end, this.#first + sectors), this.#offset);
+    this.#maskEnd(entry);
     this.#into = undefined;
   }
 
@@ -347,6 +375,11 @@ export class Gatherer implements ChunkHandler {
         this.#offset,
       );
     }
+    this.#maskEnd(entry);
+  }
+
+  /** Takes off the bits behind the last granule of the range, in its last word. */
+  #maskEnd(entry: Entry): void {
     const wordEnd = Math.ceil(this.#bitsEnd / UNIT) * UNIT;
     if (wordEnd === this.#bitsEnd || !entry.bits.anyBits(this.#bitsEnd, wordEnd)) return;
     entry.bits.clearBits(this.#bitsEnd, wordEnd);

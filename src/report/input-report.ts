@@ -82,11 +82,12 @@ export interface Sha256 {
 /**
  * The document of `info`.
  * @param sha256 makes a new hash.
- * @param maxHashBytes bytes of one bitmap's words above which its hash is left out (null) and a finding says so.
+ * @param maxHashBytes bytes of words that are hashed in all; what does not fit has no hash (null), and a finding says so.
  */
 export function infoDocument(report: InputReport, sha256: () => Sha256, maxHashBytes: number): InfoDocument {
   const { input, format, bytes, capture, findings } = report;
-  const bitmaps = report.bitmaps.map((bitmap) => bitmapDocument(bitmap, sha256, maxHashBytes, findings));
+  const budget = { left: maxHashBytes };
+  const bitmaps = report.bitmaps.map((bitmap) => bitmapDocument(bitmap, sha256, budget, findings));
   return {
     input,
     format,
@@ -111,7 +112,7 @@ export function infoDocument(report: InputReport, sha256: () => Sha256, maxHashB
 function bitmapDocument(
   bitmap: ReportBitmap,
   sha256: () => Sha256,
-  maxHashBytes: number,
+  budget: { left: number },
   findings: Findings,
 ): BitmapDocument {
   const { node, name, granularity, recording, persistent, complete, coveredBytes, wireBytes, chunks, bits } = bitmap;
@@ -128,21 +129,27 @@ function bitmapDocument(
     coveredBytes,
     ...(wireBytes !== undefined && { wireBytes }),
     ...(chunks && { chunks: { data: chunks.data, zeroes: chunks.zeroes } }),
-    sha256: hashOf(bitmap, sha256, maxHashBytes, findings),
+    sha256: hashOf(bitmap, sha256, budget, findings),
   };
 }
 
 /** SHA-256 of the words that cover the bitmap, as QEMU's `x-debug-block-dirty-bitmap-sha256`. */
-function hashOf(bitmap: ReportBitmap, sha256: () => Sha256, max: number, findings: Findings): string | null {
+function hashOf(
+  bitmap: ReportBitmap,
+  sha256: () => Sha256,
+  budget: { left: number },
+  findings: Findings,
+): string | null {
   // QEMU has one word even for a disk of no bytes.
   const granules = Math.max(1, Math.ceil(bitmap.coveredBytes / bitmap.granularity));
   const bytes = Math.ceil(granules / 64) * 8;
-  if (bytes > max) {
+  if (bytes > budget.left) {
     const label = `${bitmap.node?.text ?? ''}/${bitmap.name.text}`;
-    const message = `bitmap ${JSON.stringify(label)} has ${bytes} bytes of words, more than the ${max} that are hashed`;
+    const message = `bitmap ${JSON.stringify(label)} has ${bytes} bytes of words, more than is left of maxHashBytes (${budget.left})`;
     findings.add('sha256-skipped', message);
     return null;
   }
+  budget.left -= bytes;
   const hash = sha256();
   hashWords(bitmap.bits, granules, hash);
   return hash.hex();

@@ -9,40 +9,59 @@ export interface MapExtent {
   readonly description: 'dirty' | 'clean';
 }
 
-/**
- * Calls back for each run of a bitmap, dirty and clean by turns, from 0 to the end of what is known.
- * Offsets and lengths in bytes.
- */
-export function forEachRun(
-  bitmap: Pick<ReportBitmap, 'bits' | 'coveredBytes'>,
-  run: (offset: number, length: number, dirty: boolean) => void,
-): void {
+/** What a map is made of. */
+export type Mapped = Pick<ReportBitmap, 'bits' | 'coveredBytes'>;
+
+/** Characters of text that are put together before they are handed on. */
+const PIECE = 64 * 1024;
+
+/** The runs of a bitmap as text, a piece at a time, so that millions of them need no memory. */
+function* runs(
+  bitmap: Mapped,
+  before: string,
+  text: (offset: number, length: number, dirty: boolean, first: boolean) => string,
+  after: (any: boolean) => string,
+): Generator<string, void, void> {
   const end = bitmap.coveredBytes;
+  let piece = before;
   let at = 0;
-  bitmap.bits.forEachExtent((offset, length) => {
+  for (const [offset, length] of bitmap.bits.extents()) {
     // The last granule may reach beyond the disk's end; a bitmap of a stream ends where the stream's ranges end.
+    if (offset >= end) break;
+    if (offset > at) piece += text(at, offset - at, false, at === 0);
     const stop = Math.min(offset + length, end);
-    if (offset >= end) return;
-    if (offset > at) run(at, offset - at, false);
-    run(offset, stop - offset, true);
+    piece += text(offset, stop - offset, true, offset === 0);
     at = stop;
-  });
-  if (at < end) run(at, end - at, false);
+    if (piece.length >= PIECE) {
+      yield piece;
+      piece = '';
+    }
+  }
+  if (at < end) piece += text(at, end - at, false, at === 0);
+  yield piece + after(end > 0);
 }
 
-/** The JSON of `map`, a piece of text at a time so that a bitmap of a million extents needs no memory for them all. */
-export function writeMapJson(bitmap: Pick<ReportBitmap, 'bits' | 'coveredBytes'>, write: (text: string) => void): void {
-  let text = '';
-  let first = true;
-  forEachRun(bitmap, (offset, length, dirty) => {
-    text += `${first ? '[\n' : ',\n'}{"offset":${offset},"length":${length},${
-      dirty ? '"type":1,"description":"dirty"' : '"type":0,"description":"clean"'
-    }}`;
-    first = false;
-    if (text.length > 60_000) {
-      write(text);
-      text = '';
-    }
-  });
-  write(first ? '[]\n' : `${text}\n]\n`);
+/** The JSON of `map`: runs, dirty and clean by turns, from 0 to the end of what is known. */
+export function mapJson(bitmap: Mapped): Generator<string, void, void> {
+  return runs(
+    bitmap,
+    '',
+    (offset, length, dirty, first) =>
+      `${first ? '[\n' : ',\n'}{"offset":${offset},"length":${length},${
+        dirty ? '"type":1,"description":"dirty"' : '"type":0,"description":"clean"'
+      }}`,
+    (any) => (any ? '\n]\n' : '[]\n'),
+  );
+}
+
+/** The table of `map`, for people. */
+export function mapText(bitmap: Mapped): Generator<string, void, void> {
+  const line = (offset: string, length: string, state: string): string =>
+    `${offset.padStart(18)} ${length.padStart(18)}  ${state}\n`;
+  return runs(
+    bitmap,
+    line('Offset', 'Length', 'State'),
+    (offset, length, dirty) => line(String(offset), String(length), dirty ? 'dirty' : 'clean'),
+    () => '',
+  );
 }

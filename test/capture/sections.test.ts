@@ -127,14 +127,14 @@ describe('a section', () => {
   });
 
   it('is limit where there are more ids than allowed', () => {
-    const items = Array.from({ length: 5 }, (_, at) => start(at, `s${at}x`, EOS));
-    const dirty = items.map((_, at) => start(at, 'dirty-bitmap', EOS));
-    expect(read(stream(dirty), { limits: { maxSections: 5 } }).codes).toEqual([]);
-    const finding = lastFinding(stream(dirty), { limits: { maxSections: 4 } });
+    const one = (id: number): Uint8Array => start(id, 'dirty-bitmap', EOS);
+    const five = stream([0, 1, 2, 3, 4].map(one));
+    expect(read(five, { limits: { maxSections: 5 } }).codes).toEqual([]);
+    const finding = lastFinding(five, { limits: { maxSections: 4 } });
     expect(finding).toMatchObject({
       code: 'limit',
       message: 'more than 4 sections; raise maxSections',
-      offset: FIRST + 4 * dirty[0]?.length,
+      offset: FIRST + 4 * one(0).length,
     });
   });
 });

@@ -78,9 +78,15 @@ describe('the end of a stream', () => {
     }
   });
 
-  it('inside the length of the vmdesc leaves a stream that is complete', () => {
-    for (let more = 1; more < 5; more++) {
-      expect(read(join(ENDED, vmdesc(DEVICES)).subarray(0, ENDED.length + more)).reader.summary.complete).toBe(true);
+  it('inside the header of the vmdesc is vmdesc-invalid too, also behind devices that were searched', () => {
+    for (const stream of [ENDED, precopy({ vmdesc: false })]) {
+      const bytes = join(stream, vmdesc(DEVICES));
+      for (let length = stream.length + 1; length <= stream.length + 5; length++) {
+        const { codes, findings, reader } = read(bytes.subarray(0, length));
+        expect(codes.filter((code) => code !== 'device-scanned')).toEqual(['vmdesc-invalid']);
+        expect(findings.find(({ code }) => code === 'vmdesc-invalid')).toMatchObject({ offset: stream.length });
+        expect(reader.summary.complete).toBe(true);
+      }
     }
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nameFromText } from '../../src/bytes/text.js';
-import { writeMapJson } from '../../src/report/map-document.js';
+import { mapJson } from '../../src/report/map-document.js';
 import { parseNbdinfo } from '../../src/set/nbdinfo.js';
 import { errorOf, mutated, resultOf } from './arbitrary.js';
 
@@ -158,12 +158,9 @@ describe('parseNbdinfo', () => {
           dirtyFirst,
         );
         const { bits } = parseNbdinfo(JSON.stringify(runs));
-        let text = '';
         const size = runs.reduce((sum, run) => sum + run.length, 0);
         expect(bits.size).toBe(size);
-        writeMapJson({ bits, coveredBytes: size }, (piece) => {
-          text += piece;
-        });
+        const text = [...mapJson({ bits, coveredBytes: size })].join('');
         expect(JSON.parse(text)).toEqual(runs);
         // The largest that divides all changes, and no larger.
         const changes = runs.slice(1).map((run) => run.offset);

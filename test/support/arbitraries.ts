@@ -115,7 +115,8 @@ export const captureBytes: fc.Arbitrary<Uint8Array> = fc
       fc.oneof(
         bodyBytes.map((body) => ({ id: 3, body })),
         ramRecords.map((body) => ({ id: 2, body })),
-        fc.constant(undefined),
+        // A command: known, not known, or of the wrong length; some payloads are longer than what is shown of them.
+        fc.record({ command: fc.nat(14), payload: fc.nat(90) }),
       ),
       { maxLength: 5 },
     ),
@@ -136,7 +137,11 @@ export const captureBytes: fc.Arbitrary<Uint8Array> = fc
       build.command(3),
       build.start(2, 'ram', list, form),
       build.start(3, 'dirty-bitmap', startBody, form),
-      parts.map((item) => (item === undefined ? build.command(2, build.u32(1)) : build.part(item.id, item.body, form))),
+      parts.map((item) =>
+        'id' in item
+          ? build.part(item.id, item.body, form)
+          : build.command(item.command, build.fill(item.payload, 0x21)),
+      ),
       build.end(2, build.RAM_EOS, form),
       after,
       build.end(3, endBody, form),

@@ -30,7 +30,8 @@ export function* chopEveryWay(bytes: Uint8Array): Generator<Uint8Array[], void, 
 /** Pushes a copy of each piece and overwrites it afterwards, as a caller does that reuses its buffer. */
 export function pushAndOverwrite(pieces: Iterable<Uint8Array>, push: (piece: Uint8Array) => void): void {
   for (const piece of pieces) {
-    const lent = piece.slice();
+    // Not slice(): that of a Node Buffer is a view.
+    const lent = new Uint8Array(piece);
     push(lent);
     lent.fill(SCRIBBLE);
   }

@@ -9,10 +9,11 @@ import { QEMU_VERSIONS } from '../../migration/qemu-version.js';
 import { findingText, type Paint } from '../../report/info-text.js';
 import type { Format } from '../../report/input-report.js';
 import { predictionText } from '../../report/prediction-text.js';
-import { plural } from '../../report/text.js';
+import { jsonText, plural } from '../../report/text.js';
 import type { Severity } from '../../rules.js';
 import { readDestination } from '../destination-file.js';
-import { type InputOptions, loadInput } from '../load-input.js';
+import { loadInput } from '../load-input.js';
+import type { InputOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `check` can be asked. */
@@ -44,6 +45,9 @@ interface Checked {
 /** `check INPUT...`: every violation, with its rule and its byte offset. */
 export async function check(inputs: readonly string[], options: CheckOptions, terminal: Terminal): Promise<number> {
   const destination = destinationOf(options);
+  if (inputs.filter((input) => input === '-').length > 1) {
+    throw new DirtyBitmapError('argument', 'standard input can be read only once: give - one time');
+  }
   const paint = painter(terminal.stdout, terminal.env);
   const checked: Checked[] = [];
   let unreadable = false;
@@ -55,7 +59,7 @@ export async function check(inputs: readonly string[], options: CheckOptions, te
     await writeOut(terminal, `${checkedText(one, paint).join('\n')}\n`);
   }
   const summary = summarise(checked);
-  const text = options.json === true ? JSON.stringify({ inputs: checked, summary }, null, 2) : summaryText(summary);
+  const text = options.json === true ? jsonText({ inputs: checked, summary }, 2) : summaryText(summary);
   await writeOut(terminal, `${text}\n`);
   if (unreadable) return EXIT.ACCESS;
   return summary.bad > 0 ? EXIT.BAD : EXIT.OK;

@@ -5,8 +5,8 @@ import { plural } from '../../report/text.js';
 import { bitDifferences, type FieldDifference, fieldDifferences, type Pair, pairUp } from '../../set/compare-sets.js';
 import { entriesOf, entryLabel, type SetEntry } from '../../set/rename-set.js';
 import { choice, entryOf } from '../change-names.js';
-import type { InputOptions } from '../load-input.js';
 import { type LoadedSet, loadSet } from '../load-set.js';
+import type { InputOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `compare` can be asked. */

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import { DirtyBitmapError } from '../../errors.js';
 import { resolveLimits } from '../../limits.js';
 import { infoText } from '../../report/info-text.js';
-import { type InfoDocument, infoDocument, type Sha256 } from '../../report/input-report.js';
-import { type InputOptions, loadInput } from '../load-input.js';
-import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
+import { infoDocument, type Sha256 } from '../../report/input-report.js';
+import { jsonText } from '../../report/text.js';
+import { loadInput } from '../load-input.js';
+import type { InputOptions } from '../open-input.js';
+import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** `info INPUT...`: what is in it. */
 export async function info(
@@ -11,23 +14,30 @@ export async function info(
   options: InputOptions & { readonly json?: boolean },
   terminal: Terminal,
 ): Promise<number> {
-  const documents: InfoDocument[] = [];
-  const { maxHashBytes } = resolveLimits(options.limits);
+  const documents: object[] = [];
+  const { maxHashBytes } = resolveLimits(options.limit);
   const paint = painter(terminal.stdout, terminal.env);
+  let worst: number = EXIT.OK;
   for (const input of inputs) {
-    const document = infoDocument(await loadInput(input, options, terminal), nativeSha256, maxHashBytes);
-    documents.push(document);
-    if (options.json !== true) {
-      const gap = documents.length > 1 ? '\n' : '';
-      await writeOut(terminal, `${gap}${infoText(document, paint).join('\n')}\n`);
+    try {
+      const document = infoDocument(await loadInput(input, options, terminal), nativeSha256, maxHashBytes);
+      if (document.findings.some((finding) => finding.severity === 'error')) worst = Math.max(worst, EXIT.BAD);
+      if (options.json !== true) {
+        const gap = documents.length > 0 ? '\n' : '';
+        await writeOut(terminal, `${gap}${infoText(document, paint).join('\n')}\n`);
+      }
+      documents.push(document);
+    } catch (error) {
+      // One input that cannot be read does not keep the others from being shown.
+      if (!(error instanceof DirtyBitmapError) || inputs.length === 1) throw error;
+      worst = Math.max(worst, exitCodeOf(error));
+      terminal.stderr.write(errorLine(error));
+      documents.push({ input, ...errorDocument(error) });
     }
   }
-  if (options.json === true) {
-    const json = documents.length === 1 ? documents[0] : documents;
-    await writeOut(terminal, `${JSON.stringify(json, null, 2)}\n`);
-  }
-  const bad = documents.some((document) => document.findings.some((finding) => finding.severity === 'error'));
-  return bad ? EXIT.BAD : EXIT.OK;
+  if (options.json === true)
+    await writeOut(terminal, `${jsonText(inputs.length === 1 ? documents[0] : documents, 2)}\n`);
+  return worst;
 }
 
 /** OpenSSL's, which is several times as fast as one in JavaScript. */

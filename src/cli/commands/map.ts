@@ -1,6 +1,8 @@
 import { findingText } from '../../report/info-text.js';
-import { forEachRun, writeMapJson } from '../../report/map-document.js';
-import { type InputOptions, loadInput } from '../load-input.js';
+import type { InputReport } from '../../report/input-report.js';
+import { mapJson, mapText } from '../../report/map-document.js';
+import { loadInput } from '../load-input.js';
+import type { InputOptions } from '../open-input.js';
 import { selectBitmap } from '../select-bitmap.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
@@ -11,25 +13,24 @@ export async function map(
   terminal: Terminal,
 ): Promise<number> {
   const report = await loadInput(input, options, terminal);
-  const bitmap = selectBitmap(report, options.bitmap);
-  const texts: string[] = [];
-  if (options.json === true) {
-    writeMapJson(bitmap, (text) => texts.push(text));
-  } else {
-    texts.push(`${'Offset'.padStart(18)} ${'Length'.padStart(18)}  State\n`);
-    forEachRun(bitmap, (offset, length, dirty) => {
-      texts.push(`${String(offset).padStart(18)} ${String(length).padStart(18)}  ${dirty ? 'dirty' : 'clean'}\n`);
-    });
+  const bad = report.findings.counts.error > 0;
+  if (bad) tellWorst(report, terminal);
+  // Where the input is bad and has no bitmap, that is the answer, not what was asked for.
+  if (bad && report.bitmaps.length === 0) {
+    if (options.json === true) await writeOut(terminal, '[]\n');
+    return EXIT.BAD;
   }
-  for (let at = 0; at < texts.length; at += 1000) await writeOut(terminal, texts.slice(at, at + 1000).join(''));
-  if (report.findings.counts.error === 0) return EXIT.OK;
-  // The map is all that could be read; that it may not be all there is must not pass unseen.
+  const bitmap = selectBitmap(report, options.bitmap);
+  for (const text of options.json === true ? mapJson(bitmap) : mapText(bitmap)) await writeOut(terminal, text);
+  return bad ? EXIT.BAD : EXIT.OK;
+}
+
+/** The map is all that could be read; that it may not be all there is must not pass unseen. */
+function tellWorst(report: InputReport, terminal: Terminal): void {
   const paint = painter(terminal.stderr, terminal.env);
   const worst = report.findings.list.find((finding) => finding.severity === 'error');
   const more = report.findings.counts.error - 1;
-  if (worst !== undefined) {
-    const rest = more > 0 ? ` (and ${more} more: see dirtybitmap check)` : '';
-    terminal.stderr.write(`dirtybitmap: ${findingText(worst, paint)}${rest}\n`);
-  }
-  return EXIT.BAD;
+  if (worst === undefined) return;
+  const rest = more > 0 ? ` (and ${more} more: see dirtybitmap check)` : '';
+  terminal.stderr.write(`dirtybitmap: ${findingText(worst, paint)}${rest}\n`);
 }

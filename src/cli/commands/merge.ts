@@ -7,8 +7,8 @@ import type { BitmapSet } from '../../set/bitmap-set.js';
 import { type MergedBitmap, mergeSets } from '../../set/merge-sets.js';
 import { entriesOf } from '../../set/rename-set.js';
 import { withNode } from '../change-names.js';
-import type { InputOptions } from '../load-input.js';
 import { assertWhole, type LoadedSet, loadSet } from '../load-set.js';
+import type { InputOptions } from '../open-input.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.js';
 
@@ -30,7 +30,7 @@ export async function merge(inputs: readonly string[], options: MergeOptions, te
     notes.push(...assertWhole(one));
     loaded.push(one);
   }
-  const memory = { used: 0, max: resolveLimits(options.limits).maxBitmapMemory };
+  const memory = { used: 0, max: resolveLimits(options.limit).maxBitmapMemory };
   const { set, bitmaps } = mergeSets(namedSets(loaded, options), memory);
   const bytes = await writeSet(set, options, terminal);
   for (const note of notes) terminal.stderr.write(`dirtybitmap: ${note}\n`);

@@ -4,10 +4,7 @@ import { traceLine } from '../../capture/trace-json.js';
 import { transcriptLine } from '../../capture/transcript.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { withVmdesc } from '../../io/capture-file.js';
-import { readUpTo } from '../../io/pump.js';
-import { openSource } from '../../io/source.js';
-import { detectFormat, type InputOptions } from '../load-input.js';
-import { startProgress } from '../progress.js';
+import { type InputOptions, withInput } from '../open-input.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 
 /** How the items are written. */
@@ -22,35 +19,28 @@ export async function trace(
   terminal: Terminal,
 ): Promise<number> {
   const write = await writerFor(options);
-  const source = await openSource(input, { blocking: true });
-  const progress = startProgress(terminal, input === '-' ? 'reading' : input, source.size);
-  try {
-    const buffer = new Uint8Array(PIECE);
-    let offset = options.offset ?? 0;
-    let count = await readUpTo(source, offset, buffer);
-    const format = options.format ?? detectFormat(buffer.subarray(0, count));
+  return withInput(input, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
     if (format !== 'capture' && format !== 'section') {
       throw new DirtyBitmapError('unsupported', `trace reads captures and sections, found a ${format}`, { offset: 0 });
     }
-    const limits = options.limits && { limits: options.limits };
-    const tracer = new Tracer({ ...(await withVmdesc(source, { offset, ...limits })), format });
+    const tracer = new Tracer({ ...(await withVmdesc(source, { offset, limits })), format });
     let bad = false;
     const put = async (items: readonly TraceItem[]): Promise<void> => {
       bad ||= items.some((item) => item.type === 'finding' && item.severity === 'error');
       if (items.length > 0) await writeOut(terminal, write(items));
     };
-    while (count > 0) {
+    await put(tracer.push(head));
+    const buffer = new Uint8Array(PIECE);
+    for (let at = offset + head.length; ; ) {
+      const count = await source.read(buffer, at);
+      if (count === 0) break;
       await put(tracer.push(buffer.subarray(0, count)));
-      offset += count;
-      progress?.update(offset);
-      count = await source.read(buffer, offset);
+      at += count;
+      progress?.update(at);
     }
     await put(tracer.finish());
     return bad ? EXIT.BAD : EXIT.OK;
-  } finally {
-    progress?.stop();
-    await source.close();
-  }
+  });
 }
 
 async function writerFor(options: { readonly json?: boolean; readonly msgpack?: boolean }): Promise<Writer> {

@@ -1,0 +1,89 @@
+import { DirtyBitmapError } from '../errors.js';
+import type { AlsoRead } from '../io/capture-file.js';
+import { readUpTo, seek } from '../io/pump.js';
+import { openSource, type Source } from '../io/source.js';
+import type { Limits } from '../limits.js';
+import type { Format } from '../report/input-report.js';
+import { type Progress, startProgress } from './progress.js';
+import type { Terminal } from './terminal.js';
+
+/** What a user may say about an input. */
+export interface InputOptions {
+  /** Its kind; else it is seen from its content. */
+  readonly format?: Format;
+  /** Where a capture begins in the file, in bytes. */
+  readonly offset?: number;
+  /** `--limit NAME=VALUE`, any number of times. */
+  readonly limit?: Partial<Limits>;
+  /** Something else that takes the bytes of a capture. */
+  readonly also?: AlsoRead;
+}
+
+/** An input that is open, with its first bytes. */
+export interface OpenInput {
+  readonly source: Source;
+  readonly format: Format;
+  readonly head: Uint8Array;
+  /** Where it begins, in bytes. */
+  readonly offset: number;
+  readonly limits: Partial<Limits>;
+  readonly progress: Progress | undefined;
+}
+
+/** Bytes that tell what an input is. */
+const HEAD = 64 * 1024;
+
+/**
+ * Opens an input, sees what kind it is, and closes it when the work is done.
+ * @throws DirtyBitmapError `file-access`; `argument` for an offset behind its end; `unsupported`; what the work throws.
+ */
+export async function withInput<T>(
+  path: string,
+  options: InputOptions,
+  terminal: Terminal,
+  work: (input: OpenInput) => Promise<T>,
+): Promise<T> {
+  const source = await openSource(path, { blocking: true });
+  let progress: Progress | undefined;
+  try {
+    progress = await startProgress(terminal, path === '-' ? 'reading' : path, source.size);
+    const offset = options.offset ?? 0;
+    await seek(source, offset);
+    const buffer = new Uint8Array(HEAD);
+    const head = buffer.subarray(0, await readUpTo(source, offset, buffer));
+    const format = options.format ?? detectFormat(head);
+    return await work({ source, format, head, offset, limits: options.limit ?? {}, progress });
+  } finally {
+    progress?.stop();
+    await source.close();
+  }
+}
+
+/**
+ * What kind of input begins like this. Anything unknown counts as a capture, whose reader says best what it is not.
+ * @throws DirtyBitmapError `unsupported` for a qcow2 image, and for a document with a byte order mark.
+ */
+function detectFormat(head: Uint8Array): Format {
+  const text = String.fromCharCode(...head.subarray(0, 1024));
+  if (text.startsWith('QFI\xfb')) {
+    throw new DirtyBitmapError(
+      'unsupported',
+      'a qcow2 image: this version does not read images yet; `qemu-img info IMAGE` lists their bitmaps',
+      { offset: 0 },
+    );
+  }
+  if (text.startsWith('\xef\xbb\xbf')) {
+    throw new DirtyBitmapError(
+      'unsupported',
+      'the document begins with a byte order mark (ef bb bf); save it without',
+      {
+        offset: 0,
+      },
+    );
+  }
+  if (/^\s*\[/.test(text)) return 'nbdinfo';
+  if (/^\s*\{/.test(text)) return 'set';
+  // A MessagePack map whose first key is "dirtybitmap" (11 bytes).
+  if (/^[\x80-\x8f\xde\xdf].{0,4}\xabdirtybitmap/s.test(text)) return 'set';
+  return 'capture';
+}

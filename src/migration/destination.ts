@@ -3,6 +3,7 @@ import type { ChunkCursor } from '../chunk/chunk-cursor.js';
 import type { ChunkHandler } from '../chunk/chunk-parser.js';
 import { DEVIATION_BIT, type Deviation, deviationsOf } from '../chunk/deviation.js';
 import { deviationMessage } from '../chunk/deviation-message.js';
+import { FLAG, KNOWN_FLAGS } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Finding, Findings } from '../findings.js';
@@ -130,14 +131,12 @@ export class Destination implements ChunkHandler {
       this.#faults.raise('name-empty', deviationMessage('name-empty', cursor), offset);
     }
     if (this.#state === 'cancelled') return;
+    // QEMU looks the names up before it reads on, also where no kind of chunk follows; only a name that it would cut
+    // short is refused before.
+    const cutName = (cursor.deviations & DEVIATION_BIT['name-nul']) !== 0;
+    if (!cutName && !this.#namesFit(cursor, target, offset)) return;
     if (cursor.deviations !== 0) this.#deviations(cursor, offset);
-    const named = this.#named;
-    if (target !== undefined) this.#named = true;
-    if (cursor.kind === 'bare') return;
-    if (target === undefined) {
-      this.#nameless(cursor, named, offset);
-      return;
-    }
+    if (target === undefined || cursor.kind === 'bare') return;
     if (cursor.nodeStart >= 0 && cursor.bitmapStart < 0) {
       const message = `node ${quoted(target.node.text)} is named again without a bitmap; taken to mean the bitmap before`;
       this.#faults.report(target.index, 'name-ambiguous', message, offset);
@@ -262,6 +261,16 @@ export class Destination implements ChunkHandler {
     if (code === 'sector-count-zero' || code === 'start-flags-autoload') return true;
     if (code === 'start-flags-reserved') return this.#patch;
     return code === 'granularity-invalid' && cursor.kind !== 'start';
+  }
+
+  /** Whether the names of a chunk mean something here; else the fault is raised. EOS alone and no flag at all need none. */
+  #namesFit(cursor: ChunkCursor, target: Target | undefined, offset: number): boolean {
+    const named = this.#named;
+    if (target !== undefined) this.#named = true;
+    if ((cursor.flags & ~FLAG.EOS & KNOWN_FLAGS) === 0) return true;
+    if (target !== undefined) return this.#chunks.named(target, cursor.kind === 'start', offset);
+    this.#nameless(cursor, named, offset);
+    return false;
   }
 
   #nameless(cursor: ChunkCursor, named: boolean, offset: number): void {

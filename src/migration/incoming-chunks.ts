@@ -160,6 +160,19 @@ export class IncomingChunks {
   }
 
   /** COMPLETE. */
+  /** Whether the names mean something here: a node, and, unless it starts now, a bitmap that this stream started. */
+  named(target: Target, starts: boolean, offset: number): boolean {
+    if (this.entries[target.index] !== undefined) return true;
+    const resolved = resolveTarget(this.#options.graph, this.#options.mapping, target);
+    if (!('code' in resolved)) {
+      if (starts) return true;
+      this.#faults.raise('never-started', `a chunk for ${wire(target)}, which this stream did not start`, offset);
+    } else {
+      this.#faults.raise(resolved.code, resolved.message, offset);
+    }
+    return false;
+  }
+
   complete(target: Target, offset: number): void {
     const entry = this.#known(target, 'complete', offset);
     if (entry === undefined) return;

@@ -160,6 +160,12 @@ export class QemuSection implements ChunkHandler {
     if (host.started && incoming.destination.version === '5.2') {
       incoming.assume('QEMU 5.2 takes a START after the switch-over as 7.2 does (not measured).');
     }
+    const flags = cursor.startFlags;
+    const reserved = (flags & RESERVED) !== 0;
+    if (reserved && traits.flagsBeforeGranularity) {
+      incoming.fail('start-flags', offset, { bitmap, found: flags.toString(16) });
+      return;
+    }
     if (!isGranularity(cursor.granularity)) {
       incoming.abort('granularity', offset, { bitmap, found: cursor.granularity });
       return;
@@ -168,8 +174,7 @@ export class QemuSection implements ChunkHandler {
       incoming.abort('disk-too-large', offset, { bitmap, found: Math.ceil(node.knownBytes / cursor.granularity) });
       return;
     }
-    const flags = cursor.startFlags;
-    if ((flags & RESERVED) !== 0) {
+    if (reserved) {
       incoming.fail('start-flags', offset, { bitmap, found: flags.toString(16) });
       return;
     }

@@ -14,6 +14,8 @@ export interface QemuTraits {
   readonly reachesOldBitmaps: boolean;
   /** A persistent bitmap on a read-only node fails the migration; before 11.1 it was lost at quit. */
   readonly refusesReadOnly: boolean;
+  /** START's flags are looked at before the bitmap is made of its granularity (measured by the differential test). */
+  readonly flagsBeforeGranularity: boolean;
   /** A node name after RUN is looked up in the wrong thread, which an assertion forbids. */
   readonly abortsOnNodeAfterRun: boolean;
   /** START after RUN crashes. */
@@ -33,6 +35,7 @@ const UNTIL_7: QemuTraits = {
   busyWhileDisabled: true,
   reachesOldBitmaps: true,
   refusesReadOnly: false,
+  flagsBeforeGranularity: false,
   abortsOnNodeAfterRun: true,
   crashesOnStartAfterRun: false,
   switchoverStart: false,
@@ -55,5 +58,11 @@ export const QEMU_TRAITS: Readonly<Record<QemuVersion, QemuTraits>> = Object.fre
   '5.2': { ...UNTIL_7, transform: false, busyWhileDisabled: false, abortsOnNodeAfterRun: false },
   '7.2': UNTIL_7,
   '10.0': SINCE_10,
-  '11.1': { ...SINCE_10, reachesOldBitmaps: false, refusesReadOnly: true, abortsOnNodeAfterRun: false },
+  '11.1': {
+    ...SINCE_10,
+    reachesOldBitmaps: false,
+    refusesReadOnly: true,
+    flagsBeforeGranularity: true,
+    abortsOnNodeAfterRun: false,
+  },
 });

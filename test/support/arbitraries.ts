@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as build from './stream-builder.js';
 
 /** Bytes of a flags field of this width. Source: wire-format.md, Flags field. */
-export function flagsField(value: number, width: 1 | 2 | 4): Uint8Array {
+function flagsField(value: number, width: 1 | 2 | 4): Uint8Array {
   if (width === 1) return Uint8Array.of(value);
   if (width === 2) return build.u16(value + 0x8000);
   // Bits 23 and 31 of the value are clear, so the markers can be added.
@@ -95,7 +95,7 @@ export const sectionBytes: fc.Arbitrary<Uint8Array> = fc
   .map((chunks) => build.join(...chunks));
 
 /** The body of one section: chunks of which only the last one has EOS. */
-export const bodyBytes: fc.Arbitrary<Uint8Array> = fc
+const bodyBytes: fc.Arbitrary<Uint8Array> = fc
   .array(chunkBytes({ flags: 0x7e, overflow: true }), { maxLength: 6 })
   .map((chunks) => build.join(...chunks, build.EOS));
 

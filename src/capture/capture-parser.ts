@@ -128,7 +128,9 @@ export class CaptureParser {
   #packageBytes = 0;
   #itemOffset = 0;
   #textLength = 0;
-  #scanned: string[] = [];
+  /** Device sections that were found by searching; the names of the first of them. */
+  #scanned = 0;
+  readonly #scannedNames = new Set<string>();
   #scannedBeforeBitmaps = false;
   #bitmapsEnded = false;
   #nextDevice = 0;
@@ -212,7 +214,7 @@ export class CaptureParser {
         this.#afterEnd,
       );
     }
-    if (this.#scanned.length > 0) this.#reportScan();
+    if (this.#scanned > 0) this.#reportScan();
     const { known, triedAt } = this.#ram.pageSize;
     if (triedAt !== undefined && known !== undefined) {
       this.#handler.finding(
@@ -271,7 +273,7 @@ export class CaptureParser {
       this.#run(final);
     } catch (error) {
       // All the more worth knowing where the stream turns out to be none.
-      if (this.#scanned.length > 0) this.#reportScan();
+      if (this.#scanned > 0) this.#reportScan();
       throw error;
     }
   }
@@ -501,7 +503,7 @@ export class CaptureParser {
     this.#bodyStart = this.#queue.offset;
     this.#handler.sectionBegin(known.section, type, offset, this.#bodyStart);
     if (known.section.name === DIRTY_BITMAP) {
-      if (this.#scanned.length > 0) this.#scannedBeforeBitmaps = true;
+      if (this.#scanned > 0) this.#scannedBeforeBitmaps = true;
     }
     if (known.body !== undefined) {
       if (known.body === this.#ram) this.#learnPageSize();
@@ -636,18 +638,26 @@ export class CaptureParser {
           'and no footer follows them; searching for it instead',
         mismatch.bodyOffset,
       );
-      this.#scanned.push(known.section.name);
+      this.#noteScanned(known.section.name);
     }
     if (places === undefined) return false;
     this.#passed(known, places);
     return true;
   }
 
+  #noteScanned(name: string): void {
+    this.#scanned++;
+    if (this.#scannedNames.size < 3) this.#scannedNames.add(name);
+  }
+
   /** Tells the sections that the scanner stepped over; the last one's footer is at the queue's position. */
   #passed(first: Known, places: readonly DevicePlace[]): void {
     if (this.#options.vmdesc === undefined) {
-      for (const place of places) this.#scanned.push(place.section.name);
-      this.#foundDevices.push(...places);
+      for (const place of places) {
+        this.#noteScanned(place.section.name);
+        // A stream may repeat one device without end; no vmdesc describes so many.
+        if (this.#foundDevices.length < this.#limits.maxSections) this.#foundDevices.push(place);
+      }
     }
     let known = first;
     places.forEach((place, at) => {
@@ -844,7 +854,7 @@ export class CaptureParser {
       }
       at++;
     }
-    this.#scanned = [];
+    this.#scanned = 0;
   }
 
   #after(): boolean {
@@ -858,9 +868,9 @@ export class CaptureParser {
 
   /** Sections that were found by searching are believed less than those that are measured, and that is said. */
   #reportScan(): void {
-    const names = [...new Set(this.#scanned)].slice(0, 3).map((name) => quoted(name));
+    const names = [...this.#scannedNames].map((name) => quoted(name));
     const first = this.#foundDevices[0]?.offset ?? 0;
-    const what = `${this.#scanned.length} device sections (${names.join(', ')}${this.#scanned.length > 3 ? ', ...' : ''})`;
+    const what = `${this.#scanned} device sections (${names.join(', ')}${this.#scanned > 3 ? ', ...' : ''})`;
     if (this.#scannedBeforeBitmaps && !this.complete) {
       this.#handler.finding(
         'device-unsized',

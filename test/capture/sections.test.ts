@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CaptureReader } from '../../src/capture/capture-reader.js';
+import { usedHeap } from '../chunk/used-heap.js';
 import {
   B0,
   BITMAP_ID,
@@ -179,6 +180,19 @@ describe('the summary of a capture', () => {
 });
 
 describe('many sections', () => {
+  it('of one device take no memory, however often it comes', () => {
+    const reader = new CaptureReader({ limits: { maxSections: 100 } });
+    reader.push(qevm(configuration(), RAM));
+    const thousand = join(Array.from({ length: 1000 }, () => [full(9, 'dev', []), part(RAM_ID, RAM_EOS)]));
+    reader.push(thousand);
+    const before = usedHeap();
+    for (let at = 0; at < 50; at++) reader.push(thousand);
+    // A hundred bytes for each would be 5 MB.
+    expect(usedHeap() - before).toBeLessThan(1_000_000);
+    // The last few wait for what follows them.
+    for (const { count } of reader.summary.sections) expect(count).toBeGreaterThan(50_900);
+  });
+
   it('are read fine: 100000 PART with EOS alone, as a paused guest makes them', () => {
     const reader = new CaptureReader();
     reader.push(qevm(configuration(), RAM, BITMAP));

@@ -133,6 +133,13 @@ describe('coverage', () => {
     expect(gather([start, ...again, complete, ...other]).codes).toEqual(['chunk-overlap', 'chunk-overlap']);
   });
 
+  it('whose hole is forgotten, because there were too many ranges, is told without a place', () => {
+    const apart = [zeroesChunk(0, UNIT), zeroesChunk(2 * UNIT, UNIT)];
+    const { findings } = gather([start, ...apart, complete], { maxRanges: 1 });
+    expect(findings).toMatchObject([{ code: 'chunk-gap' }]);
+    expect(findings[0]?.message).not.toContain('from byte 0 to 0');
+  });
+
   it('of more ranges than are remembered is chunk-gap all the same', () => {
     const apart = Array.from({ length: 6 }, (_, at) => zeroesChunk(2 * at * UNIT, UNIT));
     const { codes, bitmap } = gather([start, ...apart, complete], { maxRanges: 3 });

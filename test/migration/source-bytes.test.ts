@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { compareReencoded, type DiskSizes } from '../support/reencode.js';
-import { listVectors, readStream, truthFile, VECTORS } from '../support/vectors.js';
+import { compareReencoded, sizesOf } from '../support/reencode.js';
+import { listVectors, readStream, readTruth } from '../support/vectors.js';
 
 /** Streams that are not QEMU's way of sending these bitmaps to the end, by what is the matter. */
 const OTHERS = {
@@ -25,7 +23,7 @@ describe('profile qemu writes the sections that QEMU wrote', () => {
   const vectors = listVectors().filter(({ folder, channel }) => folder.startsWith('captures') && !channel);
   for (const vector of vectors) {
     test(vector.id, () => {
-      const verdict = compareReencoded(readStream(vector), sizesOf(truthFile(vector)));
+      const verdict = compareReencoded(readStream(vector), sizesOf(readTruth(vector).expect_stream.bitmaps));
       const listed = Object.entries(OTHERS).find(([, ids]) => (ids as readonly string[]).includes(vector.id))?.[0];
       if (listed !== undefined) expect(verdict).toBe(listed);
       else if (vector.folder === 'captures') expect(verdict).toBe('identical');
@@ -33,11 +31,3 @@ describe('profile qemu writes the sections that QEMU wrote', () => {
     });
   }
 });
-
-function sizesOf(file: string | undefined): DiskSizes {
-  if (file === undefined) return new Map();
-  const truth = JSON.parse(readFileSync(join(VECTORS, file), 'utf8')) as {
-    expect_stream?: { bitmaps: { node_alias_hex: string; size: number }[] };
-  };
-  return new Map((truth.expect_stream?.bitmaps ?? []).map(({ node_alias_hex, size }) => [node_alias_hex, size]));
-}

@@ -7,6 +7,7 @@ import { BlockBitmapMapping, type MappedNode } from '../../src/migration/block-b
 import type { Profile } from '../../src/migration/cutter.js';
 import { MemoryGraph, type MemoryNode } from '../../src/migration/memory-graph.js';
 import { Source } from '../../src/migration/source.js';
+import type { TruthBitmap } from './truth.js';
 
 /** The body of a dirty-bitmap section. */
 interface SectionBody {
@@ -53,6 +54,11 @@ function dirtyBitmapBodies(stream: Uint8Array): SectionBody[] {
 
 /** Bytes of the disks, by the node's name in hexadecimal; where it is not told, the stream's last range ends the disk. */
 export type DiskSizes = ReadonlyMap<string, number>;
+
+/** The sizes of the disks that a truth tells. */
+export function sizesOf(bitmaps: readonly Pick<TruthBitmap, 'node_alias_hex' | 'size'>[]): DiskSizes {
+  return new Map(bitmaps.map(({ node_alias_hex, size }) => [node_alias_hex, size]));
+}
 
 /** What a capture holds, as a block graph that would send it: under the names of the stream, in its order. */
 function graphOfCapture(

@@ -55,7 +55,7 @@ export const RULES = {
   'bits-after-complete': { severity: 'error', rule: 'No BITS for a bitmap that is complete.' },
   'completed-twice': { severity: 'warning', rule: 'A bitmap is completed once.' },
   'complete-missing': { severity: 'error', rule: 'Every bitmap that is started is completed.' },
-  'chunk-gap': { severity: 'error', rule: 'The ranges of a complete bitmap leave no hole: a hole reads as clean.' },
+  'chunk-gap': { severity: 'warning', rule: 'The ranges of a complete bitmap leave no hole: a hole reads as clean.' },
   'chunk-overlap': { severity: 'warning', rule: 'A range is sent once.' },
   'chunk-order': { severity: 'warning', rule: 'QEMU sends the ranges of a bitmap in ascending order.' },
   'bits-past-end': { severity: 'warning', rule: 'Bits after the end of the range are zero.' },

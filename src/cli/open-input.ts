@@ -19,6 +19,12 @@ export interface InputOptions {
   readonly also?: AlsoRead;
 }
 
+/** @throws DirtyBitmapError `argument` where several inputs are standard input, which can be read only once. */
+export function assertOneStdin(inputs: readonly string[]): void {
+  if (inputs.filter((input) => input === '-').length < 2) return;
+  throw new DirtyBitmapError('argument', 'standard input can be read only once: give - one time');
+}
+
 /** An input that is open, with its first bytes. */
 export interface OpenInput {
   readonly source: Source;

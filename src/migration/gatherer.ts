@@ -244,11 +244,13 @@ export class Gatherer implements ChunkHandler {
   #holes(entry: Entry, offset: number): void {
     const hole = entry.ranges.hole();
     if (hole === undefined && !entry.ranges.overflowed) return;
-    const [from, to] = hole ?? [0, 0];
+    const holes =
+      hole === undefined
+        ? 'holes (more ranges than are remembered)'
+        : `${entry.ranges.holes()} hole(s), the first from byte ${hole[0] * SECTOR} to ${hole[1] * SECTOR} of the disk`;
     this.#findings.add(
       'chunk-gap',
-      `the ranges of bitmap ${entry.label} leave ${entry.ranges.holes() || 'some'} ` +
-        `hole(s), the first from byte ${from * SECTOR} to ${to * SECTOR} of the disk: they read as clean, ` +
+      `the ranges of bitmap ${entry.label} leave ${holes}: they read as clean, ` +
         'which loses changes unless the sender left them out because they are clean (QEMU does not)',
       offset,
     );

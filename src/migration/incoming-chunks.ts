@@ -159,7 +159,6 @@ export class IncomingChunks {
     progress.paddingDirty = false;
   }
 
-  /** COMPLETE. */
   /** Whether the names mean something here: a node, and, unless it starts now, a bitmap that this stream started. */
   named(target: Target, starts: boolean, offset: number): boolean {
     if (this.entries[target.index] !== undefined) return true;
@@ -173,6 +172,7 @@ export class IncomingChunks {
     return false;
   }
 
+  /** COMPLETE. */
   complete(target: Target, offset: number): void {
     const entry = this.#known(target, 'complete', offset);
     if (entry === undefined) return;

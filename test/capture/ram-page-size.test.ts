@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { CaptureDecoder } from '../../src/capture/capture-decoder.js';
 import type { CaptureOptions } from '../../src/capture/capture-parser.js';
+import { CaptureReader } from '../../src/capture/capture-reader.js';
 import { chop, chopEvery } from '../support/chop.js';
 import {
   ADVISE,
@@ -131,6 +133,17 @@ describe('the page size', () => {
   it.each([1024, 8192, 16_384])('of %d bytes is found byte by byte too', (size) => {
     const bytes = stream(configuration('unknown'), pages(size, 1), u64(0x02), NAME, 0);
     expect(decode(chopEvery(bytes, 1))).toEqual(decode(bytes));
+  });
+
+  it('is found as soon as the bytes settle it, and not at the end of the stream only', () => {
+    const decoder = new CaptureDecoder();
+    const bytes = stream(configuration('unknown'), pages(4096, 40));
+    const types = [...decoder.push(bytes)].map(({ type }) => type);
+    expect(types.at(-1)).toBe('end');
+    // A page that could be of any size does not hold up more than a few of the largest.
+    const unsettled = new CaptureReader();
+    unsettled.push(qevm(configuration('unknown'), start(2, 'ram', [LIST, u64(0x08), NAME, fill(100_000, GARBAGE)])));
+    expect(unsettled.findings.list).toMatchObject([{ code: 'ram-invalid' }]);
   });
 
   it('depends on the same bytes however much has come: a hostile page cannot mean two things', () => {

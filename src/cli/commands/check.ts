@@ -13,7 +13,7 @@ import { jsonText, plural } from '../../report/text.js';
 import type { Severity } from '../../rules.js';
 import { readDestination } from '../destination-file.js';
 import { loadInput } from '../load-input.js';
-import type { InputOptions } from '../open-input.js';
+import { assertOneStdin, type InputOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `check` can be asked. */
@@ -45,9 +45,7 @@ interface Checked {
 /** `check INPUT...`: every violation, with its rule and its byte offset. */
 export async function check(inputs: readonly string[], options: CheckOptions, terminal: Terminal): Promise<number> {
   const destination = destinationOf(options);
-  if (inputs.filter((input) => input === '-').length > 1) {
-    throw new DirtyBitmapError('argument', 'standard input can be read only once: give - one time');
-  }
+  assertOneStdin(inputs);
   const paint = painter(terminal.stdout, terminal.env);
   const checked: Checked[] = [];
   let unreadable = false;

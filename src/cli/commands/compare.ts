@@ -6,7 +6,7 @@ import { bitDifferences, type FieldDifference, fieldDifferences, type Pair, pair
 import { entriesOf, entryLabel, type SetEntry } from '../../set/rename-set.js';
 import { choice, entryOf } from '../change-names.js';
 import { type LoadedSet, loadSet } from '../load-set.js';
-import type { InputOptions } from '../open-input.js';
+import { assertOneStdin, type InputOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `compare` can be asked. */
@@ -28,6 +28,7 @@ interface Writer {
 
 /** `compare A B`: bitmap by bitmap, what only one of two inputs has; exit code 1 where they differ. */
 export async function compare(a: string, b: string, options: CompareOptions, terminal: Terminal): Promise<number> {
+  assertOneStdin([a, b]);
   const inputs = [await loadSet(a, options, terminal), await loadSet(b, options, terminal)] as const;
   const out = new Output(terminal);
   const paint = painter(terminal.stdout, terminal.env);
@@ -77,7 +78,7 @@ function onlyOf({ format, input, set }: LoadedSet, wanted: string | undefined): 
 
 /** Says the worst that was found in an input; false where that is an error. Ranges left out are none: they are clean. */
 function sayWorst({ input, findings }: LoadedSet, terminal: Terminal): boolean {
-  const worst = findings.list.find(({ severity, code }) => severity === 'error' && code !== 'chunk-gap');
+  const worst = findings.list.find(({ severity }) => severity === 'error');
   if (worst === undefined) return true;
   const paint = painter(terminal.stderr, terminal.env);
   terminal.stderr.write(`dirtybitmap: ${printable(input)}: ${findingText(worst, paint)}\n`);

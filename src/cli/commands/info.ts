@@ -5,7 +5,7 @@ import { infoText } from '../../report/info-text.js';
 import { infoDocument, type Sha256 } from '../../report/input-report.js';
 import { jsonText } from '../../report/text.js';
 import { loadInput } from '../load-input.js';
-import type { InputOptions } from '../open-input.js';
+import { assertOneStdin, type InputOptions } from '../open-input.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** `info INPUT...`: what is in it. */
@@ -14,6 +14,7 @@ export async function info(
   options: InputOptions & { readonly json?: boolean },
   terminal: Terminal,
 ): Promise<number> {
+  assertOneStdin(inputs);
   const documents: object[] = [];
   const { maxHashBytes } = resolveLimits(options.limit);
   const paint = painter(terminal.stdout, terminal.env);

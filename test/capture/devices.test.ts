@@ -142,6 +142,7 @@ describe('what looks like a footer in a device', () => {
     ['a footer before a footer of another id', [footer(7), footer(8)]],
     ['a footer before a section of an id that was used', [footer(7), full(RAM_ID, 'x', [])]],
     ['a footer before a section of its own id', [footer(7), full(7, 'dev', [])]],
+    ['a footer before the START of a section of its own id', [footer(7), start(7, 'dev', [])]],
     ['a footer before a section whose name is not printable', [footer(7), 0x04, u32(99), str8('a\0b'), u64(1)]],
     ['a footer before a section without a name', [footer(7), 0x04, u32(99), 0, u64(1)]],
     ['a footer before a section of a mad version', [footer(7), 0x04, u32(99), str8('name'), u32(0), u32(65_536)]],

@@ -21,7 +21,7 @@ const MESSAGES: Readonly<Record<Deviation, (c: ChunkCursor) => string>> = {
     `START byte ${hex(c.startFlags)}: bits 3 to 7 must be zero; QEMU fails the migration on it`,
   'start-flags-autoload': (c) => `START byte ${hex(c.startFlags)}: bit 2 (autoload) is obsolete; ignored, as QEMU does`,
   'sector-overflow': (c) =>
-    `sectors ${u64Text(c.firstSectorHigh, c.firstSectorLow)} + ${c.sectorCount}: the range must end below 2^53 bytes; ` +
+    `sectors ${u64Text(c.firstSectorHigh, c.firstSectorLow)} + ${c.sectorCount}: the range must end by 2^53 bytes; ` +
     'the chunk is not applied (QEMU lets the number wrap around)',
   'sector-count-zero': (c) =>
     `a ${c.kind} chunk of 0 sectors at sector ${c.firstSector}: it covers nothing; QEMU accepts it without effect`,

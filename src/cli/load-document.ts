@@ -37,7 +37,11 @@ export async function loadDocument(
   return { input, format, bytes, bitmaps, findings: new Findings(limits.maxFindings) };
 }
 
-async function readDocument(source: Source, reading: DocumentReading, limits: Limits): Promise<Uint8Array> {
+/**
+ * All bytes of a document.
+ * @throws DirtyBitmapError `limit` over `maxDocumentBytes`; `file-access`.
+ */
+export async function readDocument(source: Source, reading: DocumentReading, limits: Limits): Promise<Uint8Array> {
   const known = source.size === undefined ? undefined : source.size - (reading.offset ?? 0);
   if (known !== undefined) checkLength(known, limits);
   // A file may grow while it is read, and some (in /proc) say 0: its size is only where to begin.
@@ -58,7 +62,11 @@ async function readDocument(source: Source, reading: DocumentReading, limits: Li
   return document.subarray(0, length);
 }
 
-async function parseSet(document: Uint8Array, limits: Limits): Promise<BitmapSet> {
+/**
+ * A bitmap set, JSON or MessagePack.
+ * @throws DirtyBitmapError `set-invalid`, `limit`.
+ */
+export async function parseSet(document: Uint8Array, limits: Limits): Promise<BitmapSet> {
   // No JSON begins with a byte above ASCII, and no MessagePack map with one below.
   if ((document[0] ?? 0) < 0x80) return parseSetJson(document, limits);
   const { decodeSetMsgpack } = await import('../msgpack/set.js');

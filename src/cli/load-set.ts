@@ -9,9 +9,8 @@ import { type Limits, resolveLimits } from '../limits.js';
 import { Gatherer } from '../migration/gatherer.js';
 import type { Format } from '../report/input-report.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
-import { checkLength } from '../set/document-bytes.js';
 import { parseNbdinfo } from '../set/nbdinfo.js';
-import { parseSetJson } from '../set/set-json.js';
+import { parseSet, readDocument } from './load-document.js';
 import { type InputOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
@@ -72,32 +71,6 @@ async function loadSection(source: Source, reading: Reading): Promise<Loaded> {
   }
   gatherer.finish();
   return { set: gatherer.toSet(), findings };
-}
-
-async function readDocument(source: Source, reading: Reading, limits: Limits): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  const push = (piece: Uint8Array): void => {
-    length += piece.length;
-    checkLength(length, limits);
-    pieces.push(piece.slice());
-  };
-  if (source.size !== undefined) checkLength(source.size - (reading.offset ?? 0), limits);
-  await pump(source, { push }, reading);
-  const document = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    document.set(piece, at);
-    at += piece.length;
-  }
-  return document;
-}
-
-async function parseSet(document: Uint8Array, limits: Limits): Promise<BitmapSet> {
-  // No JSON begins with a byte above ASCII, and no MessagePack map with one below.
-  if ((document[0] ?? 0) < 0x80) return parseSetJson(document, limits);
-  const { decodeSetMsgpack } = await import('../msgpack/set.js');
-  return decodeSetMsgpack(document, limits);
 }
 
 /**

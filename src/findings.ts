@@ -12,6 +12,13 @@ export interface Finding {
   readonly message: string;
 }
 
+/** Findings as plain data. */
+export interface FindingsSnapshot {
+  readonly list: readonly Finding[];
+  readonly total: number;
+  readonly counts: Readonly<Record<Severity, number>>;
+}
+
 /** A list of findings that a hostile input cannot make endless. */
 export class Findings {
   readonly list: Finding[] = [];
@@ -40,6 +47,22 @@ export class Findings {
       return;
     }
     this.list.push(offset === undefined ? { severity, code, message } : { severity, code, offset, message });
+  }
+
+  /** What was found so far. A copy. */
+  snapshot(): FindingsSnapshot {
+    return { list: [...this.list], total: this.total, counts: { ...this.counts } };
+  }
+
+  /** Goes on from what was found elsewhere; only before anything was found here. */
+  restore({ list, total, counts }: FindingsSnapshot): void {
+    for (const { code, message, offset } of list) {
+      const { severity } = RULES[code];
+      // MessagePack has no undefined: it comes as null.
+      this.list.push(offset == null ? { severity, code, message } : { severity, code, offset, message });
+    }
+    this.total = total;
+    Object.assign(this.counts, counts);
   }
 
   /** Adds what an error says. */

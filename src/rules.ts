@@ -120,6 +120,7 @@ export const RULES = {
   'state-invalid': { severity: 'error', rule: 'A migration takes its steps in order.' },
   'start-after-run': { severity: 'error', rule: 'No bitmap begins after the VM was started.' },
   'bits-out-of-range': { severity: 'error', rule: 'A range lies within the disk.' },
+  'bitmap-too-large': { severity: 'error', rule: 'A bitmap has at most 2^41 granules (QEMU asserts it).' },
   'granularity-differs': {
     severity: 'error',
     rule: 'A bitmap that is there already has the granularity of the one that comes (policy patch-2017).',

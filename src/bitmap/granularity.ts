@@ -13,10 +13,13 @@ export const MAX_GRANULARITY: number = 2 ** 31;
 export const MAX_DISK_BYTES: number = 2 ** 53;
 
 /**
- * Granules that a bitmap can address: those of the largest disk at the finest granularity. QEMU itself stops at
- * 2^41 (HBitmap's levels on a 64-bit host), so whatever it can hold fits.
+ * Granules that a bitmap can address: those of the largest disk at the finest granularity. What QEMU can hold fits:
+ * see {@link MAX_QEMU_GRANULES}.
  */
 export const MAX_GRANULES: number = 2 ** 44;
+
+/** Granules of a bitmap that a QEMU on a 64-bit host can hold; it asserts that there are no more. */
+export const MAX_QEMU_GRANULES: number = 2 ** 41;
 
 /** Whether `n`, in bytes, is a granularity that QEMU can have: a power of two from 512 bytes to 2 GiB. */
 export function isGranularity(n: number): boolean {
@@ -33,6 +36,25 @@ export function assertGranularity(n: number): void {
   throw new DirtyBitmapError(
     'argument',
     `granularity: expected a power of two from ${MIN_GRANULARITY} to ${MAX_GRANULARITY} bytes, found ${n}`,
+  );
+}
+
+/**
+ * Refuses a bitmap that no QEMU can hold: `size` of the disk and `granularity` in bytes.
+ * @throws DirtyBitmapError `bitmap-too-large` above {@link MAX_QEMU_GRANULES}.
+ */
+export function assertQemuGranules(size: number, granularity: number): void {
+  const problem = tooManyGranules(size, granularity);
+  if (problem !== undefined) throw new DirtyBitmapError('bitmap-too-large', problem);
+}
+
+/** What is wrong with a bitmap that no QEMU can hold, or undefined; both in bytes. */
+export function tooManyGranules(size: number, granularity: number): string | undefined {
+  const granules = granulesIn(size, granularity);
+  if (granules <= MAX_QEMU_GRANULES) return undefined;
+  return (
+    `a disk of ${size} bytes has ${granules} granules of ${granularity} bytes, and QEMU aborts above 2^41; use a ` +
+    'coarser granularity'
   );
 }
 

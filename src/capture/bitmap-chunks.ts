@@ -1,4 +1,4 @@
-import { granulesIn } from '../bitmap/granularity.js';
+import { assertQemuGranules, granulesIn } from '../bitmap/granularity.js';
 import type { Name } from '../bytes/text.js';
 import { SECTOR } from '../chunk/chunk-cursor.js';
 import { type ChunkNames, ChunkOutput, MAX_HEADER } from '../migration/chunk-output.js';
@@ -27,11 +27,12 @@ const NO_NAME: Name = Object.freeze({ bytes: new Uint8Array(0), text: '', clean:
 /**
  * A bitmap of a set, ready to be written.
  * @param node one object for all bitmaps of the node: between them its name is not repeated.
- * @throws DirtyBitmapError `size-unknown`.
+ * @throws DirtyBitmapError `size-unknown`, `bitmap-too-large`.
  */
 export function putBitmap(node: SetNode, bitmap: SetBitmap): PutBitmap {
   const { granularity } = bitmap.bits;
   const size = sentSize(node, bitmap);
+  assertQemuGranules(size, granularity);
   return {
     names: { nodeAlias: node.node, alias: bitmap.name, node },
     granularity,

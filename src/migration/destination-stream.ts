@@ -4,6 +4,7 @@ import { DirtyBitmapError } from '../errors.js';
 import { resolveLimits } from '../limits.js';
 import type { BlockGraph } from './block-graph.js';
 import { Destination, type DestinationOptions, type DestinationSnapshot } from './destination.js';
+import { checkStreamSnapshot } from './snapshot-shape.js';
 
 /** A destination in the middle of a stream, as plain data: it goes through MessagePack as it is. */
 export interface StreamSnapshot {
@@ -108,9 +109,7 @@ export class DestinationStream {
   }
 
   #restore(saved: StreamSnapshot): void {
-    if (saved.dirtybitmap !== 'destination' || saved.version !== 1) {
-      throw new DirtyBitmapError('snapshot-invalid', 'expected a snapshot of a destination, version 1');
-    }
+    checkStreamSnapshot(saved);
     this.#parser.restore(saved.parser);
     this.destination.restore(saved.destination);
     this.#queue.push(saved.unread);

@@ -155,6 +155,7 @@ export const FAULT_EFFECTS = Object.freeze({
   'bits-misaligned': 'fatal',
   'bits-out-of-range': 'fatal',
   'start-after-run': 'fatal',
+  'bitmap-too-large': 'fatal',
   // QEMU goes on with something that nobody meant
   'name-nul': 'fatal',
   'name-ambiguous': 'fatal',

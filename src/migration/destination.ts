@@ -6,7 +6,7 @@ import { deviationMessage } from '../chunk/deviation-message.js';
 import { FLAG, KNOWN_FLAGS } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
-import type { Finding, Findings } from '../findings.js';
+import type { Findings, FindingsSnapshot } from '../findings.js';
 import { type Limits, resolveLimits } from '../limits.js';
 import type { BlockBitmapMapping } from './block-bitmap-mapping.js';
 import type { BlockGraph } from './block-graph.js';
@@ -49,7 +49,9 @@ export interface DestinationSnapshot {
   readonly fault: Fault | null;
   readonly named: boolean;
   readonly flagless: number;
-  readonly findings: readonly Finding[];
+  readonly findings: FindingsSnapshot;
+  /** What was reported already, of which bitmaps, so that it is not said twice. */
+  readonly reported: readonly string[];
   readonly chunks: IncomingSnapshot;
 }
 
@@ -223,7 +225,8 @@ export class Destination implements ChunkHandler {
       fault: this.#fault ?? null,
       named: this.#named,
       flagless: this.#flagless,
-      findings: [...this.findings.list],
+      findings: this.findings.snapshot(),
+      reported: this.#faults.reported(),
       chunks: this.#chunks.snapshot(),
     };
   }
@@ -237,7 +240,7 @@ export class Destination implements ChunkHandler {
     this.#state = snapshot.state;
     this.#named = snapshot.named;
     this.#flagless = snapshot.flagless;
-    for (const { code, message, offset } of snapshot.findings) this.findings.add(code, message, offset);
+    this.#faults.restore(snapshot.findings, snapshot.reported);
     if (snapshot.fault === null) return;
     this.#fault = snapshot.fault;
     const { code, message, offset } = snapshot.fault;

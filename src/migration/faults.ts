@@ -1,5 +1,5 @@
 import { DirtyBitmapError } from '../errors.js';
-import { Findings } from '../findings.js';
+import { Findings, type FindingsSnapshot } from '../findings.js';
 import type { Code } from '../rules.js';
 import { FAULT_EFFECTS, type FaultCode, type FaultEffect } from './destination-transitions.js';
 
@@ -56,6 +56,17 @@ export class Faults {
     if (this.#reported.has(key) || this.#reported.size > this.#max) return;
     this.#reported.add(key);
     this.findings.add(code, message, offset);
+  }
+
+  /** What was reported already, of which bitmaps. */
+  reported(): readonly string[] {
+    return [...this.#reported];
+  }
+
+  /** Goes on from what was found elsewhere; only before anything was found here. */
+  restore(findings: FindingsSnapshot, reported: readonly string[]): void {
+    this.findings.restore(findings);
+    for (const key of reported) this.#reported.add(key);
   }
 
   /** @throws DirtyBitmapError always, after the destination has failed. */

@@ -2,6 +2,7 @@ import type { Bitmap } from '../bitmap/bitmap.js';
 import { nameFromBytes } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { MemoryGraph, type MemoryNode } from './memory-graph.js';
+import { checkGraphSnapshot } from './snapshot-shape.js';
 import { TrackedBitmap } from './tracked-bitmap.js';
 
 /** A bitmap as plain data. */
@@ -66,6 +67,7 @@ export function snapshotGraph(graph: MemoryGraph): GraphSnapshot {
  * @throws DirtyBitmapError `snapshot-invalid` where it does not hold together; `argument`; `limit`.
  */
 export function restoreGraph(snapshot: GraphSnapshot, memory?: MemoryGraph['memory']): MemoryGraph {
+  checkGraphSnapshot(snapshot);
   const graph = new MemoryGraph(memory);
   for (const { name, size, readOnly, canStore, filtered, bitmaps } of snapshot.nodes) {
     if (filtered >= graph.nodes.length)

@@ -1,4 +1,4 @@
-import { granulesIn } from '../bitmap/granularity.js';
+import { granulesIn, tooManyGranules } from '../bitmap/granularity.js';
 import { nameFromBytes, nameFromText, quoted, toHex } from '../bytes/text.js';
 import { type ChunkCursor, SECTOR } from '../chunk/chunk-cursor.js';
 import type { Target } from '../chunk/name-memory.js';
@@ -105,6 +105,11 @@ export class IncomingChunks {
     const { granularity, startFlags } = cursor;
     const recording = patch ? startFlags !== 0 : (startFlags & 1) !== 0;
     const persistent = resolved.persistent ?? (!patch && (startFlags & 2) !== 0);
+    const tooLarge = tooManyGranules(resolved.node.size, granularity);
+    if (tooLarge !== undefined) {
+      this.#faults.raise('bitmap-too-large', `bitmap ${wire(target)}: ${tooLarge}`, offset);
+      return;
+    }
     const there = this.#existing(resolved, granularity, offset);
     if (!target.node.clean || !target.bitmap.clean) {
       this.#faults.report(

@@ -1,11 +1,9 @@
-import { granulesIn } from '../bitmap/granularity.js';
+import { granulesIn, MAX_QEMU_GRANULES } from '../bitmap/granularity.js';
 import { type ChunkCursor, SECTOR } from '../chunk/chunk-cursor.js';
 import { type HostBitmap, MAX_BYTES } from './qemu-host.js';
 import type { QemuDetails } from './qemu-reason-text.js';
 import type { QemuReasonCode } from './qemu-reasons.js';
 
-/** Bits of a bitmap that a QEMU on a 64-bit host can hold. */
-export const MAX_BITS: number = 2 ** 41;
 /** Granules of a word, which ranges begin on. */
 const UNIT = 64;
 /** Padding of the bits that QEMU accepts: up to a multiple of so many bytes. */
@@ -47,7 +45,7 @@ export function judgeRange(bitmap: HostBitmap, cursor: ChunkCursor, offset: numb
   const firstBit = (first * SECTOR) / granularity;
   const endBit = Math.ceil(end / granularity);
   const size = node.size ?? MAX_BYTES;
-  if (end > MAX_BYTES || endBit > Math.min(MAX_BITS, granulesIn(size, granularity))) {
+  if (end > MAX_BYTES || endBit > Math.min(MAX_QEMU_GRANULES, granulesIn(size, granularity))) {
     return problem('abort', 'bits-past-end', { bitmap: name, expected: size });
   }
   if (node.size === undefined) note(bitmap, end, endBit, count % unit !== 0 ? count : 0, offset);

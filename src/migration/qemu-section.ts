@@ -1,4 +1,4 @@
-import { isGranularity } from '../bitmap/granularity.js';
+import { isGranularity, MAX_QEMU_GRANULES } from '../bitmap/granularity.js';
 import type { ChunkCursor } from '../chunk/chunk-cursor.js';
 import type { ChunkHandler } from '../chunk/chunk-parser.js';
 import { FLAG } from '../chunk/flags.js';
@@ -7,7 +7,7 @@ import type { HostBitmap, HostNode } from './qemu-host.js';
 import type { QemuIncoming } from './qemu-incoming.js';
 import type { MappedNode } from './qemu-mapping.js';
 import { keyOfText, type QemuName, qemuName } from './qemu-name.js';
-import { judgeRange, MAX_BITS, type QemuRange } from './qemu-range.js';
+import { judgeRange, type QemuRange } from './qemu-range.js';
 
 /** Bytes of bits that QEMU reads in one chunk at most (5.1 and later). */
 const MAX_DATA = 10_240;
@@ -170,7 +170,7 @@ export class QemuSection implements ChunkHandler {
       incoming.abort('granularity', offset, { bitmap, found: cursor.granularity });
       return;
     }
-    if (node.knownBytes / cursor.granularity > MAX_BITS) {
+    if (node.knownBytes / cursor.granularity > MAX_QEMU_GRANULES) {
       incoming.abort('disk-too-large', offset, { bitmap, found: Math.ceil(node.knownBytes / cursor.granularity) });
       return;
     }

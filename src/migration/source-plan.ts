@@ -68,8 +68,8 @@ export interface PlanOptions {
 const MAX_WIRE_NAME = 255;
 
 /**
- * Which bitmaps migrate and under which names, and what stays behind or is in the way. An unmapped bitmap is left out
- * without being checked, while QEMU still fails on a busy one.
+ * Which bitmaps migrate and under which names, and what stays behind or is in the way. Bitmaps of a node that is not
+ * mapped are left out without being checked; one that is not mapped, of a node that is, is checked like any other.
  * Source: dirty-bitmap-states.md section 4.
  */
 export function planSource(graph: BlockGraph, options: PlanOptions = {}): SourcePlan {
@@ -134,6 +134,13 @@ class Planner implements SourcePlan {
   ): void {
     const entry = mapped && this.#mapping?.bitmapByName(node.name, name);
     if (mapped !== undefined && entry === undefined) {
+      // QEMU looks at the bitmap before it looks for its alias, and fails on one that it would not even have sent.
+      const unfit = this.#skipUnfit ? undefined : refusalOf('migrate', bitmap);
+      if (unfit !== undefined) {
+        const message = `${label(node, bitmap)}: ${unfit.message} (QEMU refuses it though the mapping does not have it)`;
+        this.refusals.push({ node, bitmap, code: unfit.code, message });
+        return;
+      }
       this.#leave(node, bitmap, 'bitmap-not-mapped', `${label(node, bitmap)}: the mapping does not have it`);
       return;
     }

@@ -1,4 +1,5 @@
 import { Bitmap, type MemoryBudget } from '../bitmap/bitmap.js';
+import { assertQemuGranules } from '../bitmap/granularity.js';
 import { type Name, nameFromText } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { MAX_NAME_BYTES } from '../set/names.js';
@@ -63,11 +64,13 @@ export class TrackedBitmap {
 
   /**
    * @param size bytes of the disk.
-   * @throws DirtyBitmapError `argument` for a bad name, granularity or size, or bits that are not of such a disk.
+   * @throws DirtyBitmapError `argument` for a bad name, granularity or size, or bits that are not of such a disk;
+   * `bitmap-too-large`.
    */
   constructor(creation: BitmapCreation, size: number, memory?: MemoryBudget) {
     this.#name = creation.name === undefined ? undefined : bitmapName(creation.name);
     this.#memory = memory;
+    assertQemuGranules(size, creation.granularity);
     this.bits = creation.bits ?? new Bitmap(creation.granularity, { size, memory });
     if (creation.bits !== undefined) adopt(creation.bits, creation.granularity, size);
     this.inconsistent = creation.inconsistent ?? false;

@@ -23,6 +23,7 @@ function world(
   const graph = new MemoryGraph();
   graph.addNode({ name: 'disk0', size });
   graph.addNode({ name: 'disk1', size: G });
+  graph.addNode({ name: 'huge', size: 2 ** 53 });
   graph.find('disk0')?.create({ name: 'mine', granularity: G });
   const destination = new Destination(graph, options);
   return { graph, destination, feed: new Feed(destination) };
@@ -66,6 +67,7 @@ const FAULTS: Readonly<Record<string, readonly Chunks[]>> = {
       .start({}, G, 1),
   ],
   'start-flags-reserved': [8, 0x10, 0x20, 0x40, 0x80, 0xff].map((flags) => new Chunks().start(B0, G, flags)),
+  'bitmap-too-large': [512, 2048].map((g) => new Chunks().start({ node: 'huge', bitmap: 'b' }, g, 1)),
   'granularity-invalid': [0, 1, 3, 256, 511, 513, 1536, 2 ** 32 - 1].map((g) => new Chunks().start(B0, g, 1)),
   'bits-misaligned': [
     started().zeroes({}, 1, WORD),

@@ -52,9 +52,19 @@ function seen(graph: MemoryGraph, { destination }: DestinationStream): unknown {
     snapshotGraph(graph),
     destination.state,
     destination.fault,
-    destination.findings.list,
+    destination.findings.snapshot(),
     destination.bitmaps.map(({ alias, state, coveredBytes }) => [alias.text, state, coveredBytes]),
   ];
+}
+
+/** Puts a value somewhere into plain data. */
+function spoil(data: unknown, way: Iterator<number>, value: unknown): void {
+  const keys = Object.keys(data as object);
+  const key = keys[way.next().value % keys.length] as string;
+  const inner = (data as Record<string, unknown>)[key];
+  const deeper = typeof inner === 'object' && inner !== null && !(inner instanceof Uint8Array);
+  if (deeper && Object.keys(inner).length > 0 && way.next().value % 8 > 0) spoil(inner, way, value);
+  else (data as Record<string, unknown>)[key] = value;
 }
 
 /** Pushes a stream, moved to another process at each of these offsets; the VM starts at one of them. */
@@ -123,6 +133,45 @@ describe('a destination that is moved in the middle of a stream', () => {
     const other = { ...saved, version: 2 } as unknown as StreamSnapshot;
     expect(codeOf(() => new DestinationStream(graph, {}, other))).toBe('snapshot-invalid');
     expect(codeOf(() => new DestinationStream(newGraph(), {}, saved))).toBe('snapshot-invalid');
+  });
+
+  test('what was reported is not said again, and what was counted stays counted', () => {
+    const limits = { maxFindings: 2 };
+    const graph = newGraph();
+    const at = new DestinationStream(graph, { limits });
+    const odd = (bitmap: string): Chunks =>
+      new Chunks()
+        .start({ node: 'disk0', bitmap }, G, 1)
+        .zeroes({}, 64 * 128, 64 * 128)
+        .zeroes({}, 0, 64 * 128);
+    for (const name of ['a', 'b', 'c']) at.push(odd(name).eos());
+    const bytes = encode([snapshotGraph(graph), at.snapshot()]);
+    const [savedGraph, savedStream] = decode(bytes) as [GraphSnapshot, StreamSnapshot];
+    const there = new DestinationStream(restoreGraph(savedGraph), { limits }, savedStream);
+    const again = new Chunks().zeroes({ node: 'disk0', bitmap: 'c' }, 0, 64 * 128).eos();
+    at.push(again);
+    there.push(again);
+    expect(there.destination.findings.snapshot()).toEqual(at.destination.findings.snapshot());
+    expect(there.destination.findings.total).toBe(3);
+  });
+
+  test('plain data of any other form is refused by name, never a TypeError', () => {
+    const graph = newGraph();
+    const at = new DestinationStream(graph);
+    at.push(whole.subarray(0, 3000));
+    const saved = [snapshotGraph(graph), at.snapshot()] as const;
+    const refusals = new Set<string | undefined>();
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.nat()), fc.anything(), (way, value) => {
+        const [graphData, streamData] = structuredClone(saved);
+        spoil([graphData, streamData], way, value);
+        const code = codeOf(() => new DestinationStream(restoreGraph(graphData), {}, streamData));
+        expect(['snapshot-invalid', 'argument', 'limit', 'bitmap-too-large', undefined]).toContain(code);
+        refusals.add(code);
+      }),
+      { numRuns: 2000, seed: 1 },
+    );
+    expect(refusals).toContain('snapshot-invalid');
   });
 
   test('a cut section', () => {

@@ -213,3 +213,12 @@ describe('the graph', () => {
     expect(codeOf(() => node.recordWrite(0, 1))).toBe('limit');
   });
 });
+
+test('a bitmap that no QEMU can hold is not made: 2^41 granules fit, one more does not', () => {
+  const graph = new MemoryGraph();
+  const size = 2 ** 41 * 512;
+  expect(graph.addNode({ name: 'fits', size }).create({ name: 'b', granularity: 512 }).granularity).toBe(512);
+  const huge = graph.addNode({ name: 'huge', size: size + 1 });
+  expect(codeOf(() => huge.create({ name: 'b', granularity: 512 }))).toBe('bitmap-too-large');
+  expect(huge.bitmaps).toEqual([]);
+});

@@ -141,18 +141,29 @@ describe('with a mapping', () => {
     bitmaps,
   });
 
-  test('only node names count; aliases are sent; unmapped ones are left out, unchecked', () => {
+  test('only node names count; aliases are sent; unmapped ones are left out', () => {
     const graph = new MemoryGraph();
     const disk = graph.addNode({ name: 'disk', size: G, device: 'drive0' });
     disk.create(bitmap);
-    disk.create({ name: 'unmapped', granularity: G }).busy = true;
-    graph.addNode({ name: 'other', size: G }).create(bitmap);
+    disk.create({ name: 'unmapped', granularity: G });
+    graph.addNode({ name: 'other', size: G }).create(bitmap).busy = true;
     const mapping = new BlockBitmapMapping([entry('disk', 'A', { name: 'b', alias: 'B' })]);
     expect(planned(graph, { mapping })).toEqual({
       sent: ['A/B'],
       leftOut: ['bitmap-not-mapped', 'node-not-mapped'],
       refused: [],
     });
+  });
+
+  test('an unmapped bitmap of a mapped node is checked all the same, as QEMU does, unless what is unfit is skipped', () => {
+    const graph = new MemoryGraph();
+    const disk = graph.addNode({ name: 'disk', size: G });
+    disk.create(bitmap);
+    disk.create({ name: 'unmapped', granularity: G }).busy = true;
+    const mapping = new BlockBitmapMapping([entry('disk', 'A', { name: 'b', alias: 'B' })]);
+    expect(planned(graph, { mapping })).toEqual({ sent: ['A/B'], leftOut: [], refused: ['bitmap-busy'] });
+    const skipped = planned(graph, { mapping, skipUnfit: true });
+    expect(skipped).toEqual({ sent: ['A/B'], leftOut: ['bitmap-not-mapped'], refused: [] });
   });
 
   test('an automatic node name may be mapped, a long bitmap name be sent by a short alias', () => {

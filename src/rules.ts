@@ -141,7 +141,7 @@ export const RULES = {
     severity: 'error',
     rule: 'A bitmap that is sent tells the size of its disk, or how far it is known.',
   },
-  'size-differs': { severity: 'error', rule: 'Bitmaps that are merged are of disks of one size.' },
+  'size-differs': { severity: 'error', rule: 'Bitmaps that are merged, or put beside others, are of disks of one size.' },
 } as const satisfies Record<string, Rule>;
 
 /** Stable code of a rule. */

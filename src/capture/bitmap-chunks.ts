@@ -29,9 +29,9 @@ const NO_NAME: Name = Object.freeze({ bytes: new Uint8Array(0), text: '', clean:
  * @param node one object for all bitmaps of the node: between them its name is not repeated.
  * @throws DirtyBitmapError `size-unknown`, `bitmap-too-large`.
  */
-export function putBitmap(node: SetNode, bitmap: SetBitmap): PutBitmap {
+export function putBitmap(node: SetNode, bitmap: SetBitmap, profile: Profile): PutBitmap {
   const { granularity } = bitmap.bits;
-  const size = sentSize(node, bitmap);
+  const size = sentSize(node, bitmap, profile);
   assertQemuGranules(size, granularity);
   return {
     names: { nodeAlias: node.node, alias: bitmap.name, node },

@@ -112,7 +112,7 @@ export class CaptureEncoder {
  */
 export function* encodeCapture(set: BitmapSet, options: EncodeCaptureOptions = {}): Generator<Uint8Array, void, void> {
   const { profile, machine, window } = options;
-  yield* new CaptureEncoder(new Source(setGraph(set), { profile }), { machine }).pieces(window);
+  yield* new CaptureEncoder(new Source(setGraph(set, profile), { profile }), { machine }).pieces(window);
 }
 
 /** The bodies of the START and the END section that {@link encodeCapture} would write, without the stream around. */
@@ -120,5 +120,5 @@ export function* encodeSection(
   set: BitmapSet,
   options: Omit<EncodeCaptureOptions, 'machine'> = {},
 ): Generator<Uint8Array, void, void> {
-  yield* new Source(setGraph(set), { profile: options.profile }).sections(options.window);
+  yield* new Source(setGraph(set, options.profile), { profile: options.profile }).sections(options.window);
 }

@@ -1,6 +1,7 @@
 import { type Name, nameFromText, quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { BlockBackend, BlockGraph, BlockNode } from '../migration/block-graph.js';
+import type { Profile } from '../migration/cutter.js';
 import { TrackedBitmap } from '../migration/tracked-bitmap.js';
 import { type BitmapSet, knownEnd, type SetBitmap, type SetNode } from '../set/bitmap-set.js';
 
@@ -10,11 +11,11 @@ import { type BitmapSet, knownEnd, type SetBitmap, type SetNode } from '../set/b
  * @throws DirtyBitmapError `size-unknown` where neither the node's size nor what is covered is told; `name-empty`;
  * `name-not-utf8` for a node's name that text cannot hold.
  */
-export function setGraph(set: BitmapSet): BlockGraph {
+export function setGraph(set: BitmapSet, profile?: Profile): BlockGraph {
   const backends: BlockBackend[] = [];
   for (const node of set.nodes) {
     // Under the name of a backend a node may be called anything; and a backend stands in the order of the stream.
-    for (const { size, bitmaps } of groups(node)) {
+    for (const { size, bitmaps } of groups(node, profile)) {
       backends.push({ name: nodeText(node), node: new SentNode(node, size, bitmaps) });
     }
   }
@@ -23,12 +24,21 @@ export function setGraph(set: BitmapSet): BlockGraph {
 
 /**
  * Up to where the ranges of a bitmap are sent, in bytes of the disk: all of a disk whose size is known. Else as far as
- * any bitmap of the node is known, if a range of this one may end there.
+ * any bitmap of the node is known, if a range of this one may end there. Of a bitmap that is all clean, profile
+ * `compact` sends no range, so that any end will do.
  * @throws DirtyBitmapError `size-unknown`.
  */
-export function sentSize(node: SetNode, bitmap: SetBitmap): number {
+export function sentSize(node: SetNode, bitmap: SetBitmap, profile: Profile = 'qemu'): number {
   if (node.size !== undefined) return node.size;
-  const own = knownEnd(node, bitmap);
+  const most = node.bitmaps.reduce((end, other) => Math.max(end, knownEnd(node, other) ?? 0), 0);
+  // Only the end of the disk may lie within 64 granules, and this one may be another bitmap's 64 granules.
+  const unit = 64 * bitmap.bits.granularity;
+  if (most > 0 && most % unit === 0) return most;
+  const clean = (): number | undefined => {
+    const end = most - (most % unit);
+    return bitmap.bits.count() === 0 && (end > 0 || profile === 'compact') ? end : undefined;
+  };
+  const own = knownEnd(node, bitmap) ?? clean();
   if (own === undefined) {
     throw new DirtyBitmapError(
       'size-unknown',
@@ -36,16 +46,17 @@ export function sentSize(node: SetNode, bitmap: SetBitmap): number {
         'stream would end its ranges where QEMU aborts; add "size" (bytes) to the node',
     );
   }
-  const most = node.bitmaps.reduce((end, other) => Math.max(end, knownEnd(node, other) ?? 0), 0);
-  // Only the end of the disk may lie within 64 granules, and this one may be another bitmap's 64 granules.
-  return most % (64 * bitmap.bits.granularity) === 0 ? most : own;
+  return own;
 }
 
 /** A node's bitmaps that are sent up to the same end; a disk of which the size is known has one group. */
-function groups(node: SetNode): readonly { readonly size: number; readonly bitmaps: readonly SetBitmap[] }[] {
+function groups(
+  node: SetNode,
+  profile: Profile | undefined,
+): readonly { readonly size: number; readonly bitmaps: readonly SetBitmap[] }[] {
   const found: { size: number; bitmaps: SetBitmap[] }[] = [];
   for (const bitmap of node.bitmaps) {
-    const size = sentSize(node, bitmap);
+    const size = sentSize(node, bitmap, profile);
     const last = found.at(-1);
     if (last?.size === size) last.bitmaps.push(bitmap);
     else found.push({ size, bitmaps: [bitmap] });

@@ -1,18 +1,20 @@
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { type Name, quoted } from '../bytes/text.js';
-import type { ChunkCursor } from '../chunk/chunk-cursor.js';
-import { FLAG, writeFlags } from '../chunk/flags.js';
+import { type ChunkCursor, SECTOR } from '../chunk/chunk-cursor.js';
+import { FLAG } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Profile } from '../migration/cutter.js';
 import { type Code, RULES } from '../rules.js';
-import type { BitmapSet } from '../set/bitmap-set.js';
+import type { BitmapSet, SetNode } from '../set/bitmap-set.js';
 import { entriesOf, type NewNames, nameKey } from '../set/rename-set.js';
 import { bitsOf, type Named, type PutBitmap, putBitmap, wholeBitmaps } from './bitmap-chunks.js';
 import { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture-parser.js';
 import { writeFooter, writeSectionHeader } from './encode-items.js';
 import { COMMAND, type Command, type Configuration, DIRTY_BITMAP, type Section, type SectionType } from './items.js';
+import { otherDisk, SentEnd } from './sent-end.js';
 import { EditList, type SpliceEdit } from './splice-edits.js';
+import { assertWire, headerWith } from './splice-headers.js';
 import { locateVmdesc, parseVmdesc } from './vmdesc.js';
 
 /** What is done to the bitmaps of a capture: first some are left out, then some renamed, then those of a set put in. */
@@ -51,7 +53,20 @@ interface State {
   started: boolean;
   /** Whether the bits of `put` are in. */
   bitsPut: boolean;
+  /** Bytes. */
+  granularity: number;
+  /** How far it was sent. */
+  readonly sent: SentEnd;
 }
+
+/** What is put in. */
+interface Put {
+  readonly label: string;
+  readonly put: PutBitmap;
+  readonly node: SetNode;
+}
+
+const NO_NAMES = { node: undefined, bitmap: undefined };
 
 /** An id that no QEMU comes to, which counts from 0: the sections in a package are not looked at. */
 const FIRST_ID = 0x6462_6d70;
@@ -68,7 +83,7 @@ export class SplicePlanner implements CaptureHandler {
   readonly #parser: CaptureParser;
   readonly #changes: SpliceChanges;
   readonly #profile: Profile;
-  readonly #puts = new Map<string, { readonly label: string; readonly put: PutBitmap }>();
+  readonly #puts = new Map<string, Put>();
   readonly #states = new Map<Target, State>();
   readonly #taken = new Set<string>();
   readonly #edits = new EditList();
@@ -94,7 +109,8 @@ export class SplicePlanner implements CaptureHandler {
       for (const [what, name] of [['node', node.node] as const, ['bitmap', bitmap.name] as const])
         assertWire(what, name);
       const label = `${node.node.text}/${bitmap.name.text}`;
-      this.#puts.set(keyOf(node.node, bitmap.name), { label, put: putBitmap(node, bitmap) });
+      const put = putBitmap(node, bitmap, this.#profile);
+      this.#puts.set(keyOf(node.node, bitmap.name), { label, put, node });
     }
   }
 
@@ -116,7 +132,7 @@ export class SplicePlanner implements CaptureHandler {
   /**
    * Says that the capture ends here.
    * @throws DirtyBitmapError what is wrong with the capture: only a whole one can be edited; `bitmap-exists` where two
-   * bitmaps would have one name; `unsupported` for mapped-ram where RAM pages would move.
+   * bitmaps would have one name; `size-differs` where a bitmap is put in for a disk of another size; `unsupported` for mapped-ram where RAM pages would move.
    */
   finish(): SplicePlan {
     this.#parser.finish();
@@ -126,6 +142,7 @@ export class SplicePlanner implements CaptureHandler {
       const message = `bitmap ${quoted(`${node.text}/${bitmap.text}`, 96)} of the capture is never completed`;
       throw new DirtyBitmapError('complete-missing', `${message}; only a whole capture can be edited`);
     }
+    this.#assertSameDisks();
     this.#addRest();
     const edits = this.#edits.sorted();
     if (this.#mappedRam) assertPagesStay(edits, this.#afterRam ?? 0);
@@ -168,7 +185,8 @@ export class SplicePlanner implements CaptureHandler {
     if (cursor.kind === 'bare') {
       // Names without a bitmap help nobody, and may be those of one that is gone.
       const named = cursor.nodeStart >= 0 || cursor.bitmapStart >= 0;
-      if (named && this.#done.length > 0) this.#edits.replace(offset, cursor.headerLength, bare(cursor));
+      if (named && this.#done.length > 0)
+        this.#edits.replace(offset, cursor.headerLength, headerWith(cursor, NO_NAMES));
       return;
     }
     if (target === undefined) {
@@ -183,6 +201,8 @@ export class SplicePlanner implements CaptureHandler {
       throw new DirtyBitmapError('never-started', `bitmap ${labelOf(target)} was not started`, { offset });
     }
     state.started = true;
+    if (cursor.kind === 'start') state.granularity = cursor.granularity;
+    else if (cursor.kind !== 'complete') state.sent.add(cursor, state.granularity);
     if (state.fate === 'drop') this.#remove(cursor, offset);
     else if (state.put === undefined) this.#keep(cursor, state, offset);
     else this.#replace(cursor, state, state.put, offset);
@@ -213,7 +233,10 @@ export class SplicePlanner implements CaptureHandler {
     if (renamed) this.#done.push({ bitmap: label, what: 'renamed' });
     if (put !== undefined) this.#done.push({ bitmap: label, what: 'replaced' });
     const fate = drop ? 'drop' : 'keep';
-    const state = { node, bitmap, nodeKey: nameKey(node), fate, renamed, put, started: false, bitsPut: false } as const;
+    const state: State = {
+      ...{ node, bitmap, nodeKey: nameKey(node), fate, renamed, put },
+      ...{ started: false, bitsPut: false, granularity: 0, sent: new SentEnd() },
+    };
     this.#states.set(target, state);
     return state;
   }
@@ -254,13 +277,23 @@ export class SplicePlanner implements CaptureHandler {
     this.#outState = state;
     const same = node === hadNode && bitmap === hadBitmap && !(state.renamed && bitmap);
     if (same && put === undefined) return;
-    const out = new ByteWriter(640);
-    const flags = cursor.flags | (node ? FLAG.DEVICE_NAME : 0) | (bitmap ? FLAG.BITMAP_NAME : 0);
-    writeFlags(out, flags, cursor.flagsWidth);
-    if (node) out.str8(state.node.bytes);
-    if (bitmap) out.str8(state.bitmap.bytes);
-    writeFields(out, cursor, put);
-    this.#edits.replace(offset, cursor.headerLength, out.finish());
+    const names = { node: node ? state.node : undefined, bitmap: bitmap ? state.bitmap : undefined };
+    this.#edits.replace(offset, cursor.headerLength, headerWith(cursor, names, put));
+  }
+
+  /** What is put in must be for the disk that the capture's bitmaps of that node are of. */
+  #assertSameDisks(): void {
+    for (const { label, put, node } of this.#puts.values()) {
+      const { sectors } = put.input;
+      const unit = (64 * put.granularity) / SECTOR;
+      for (const state of this.#states.values()) {
+        if (state.nodeKey !== nameKey(node.node)) continue;
+        const problem = otherDisk(state.sent, { sectors, unit, exact: node.size !== undefined });
+        if (problem === undefined) continue;
+        const message = `bitmap ${quoted(label, 96)}: ${problem}, which the capture has for that node; give the node its size`;
+        throw new DirtyBitmapError('size-differs', message);
+      }
+    }
   }
 
   /** Adds what took no other's place: to the section there is, or in one of its own. */
@@ -328,34 +361,6 @@ function assertPagesStay(edits: readonly SpliceEdit[], end: number): void {
     'the capture is of mapped-ram: its RAM pages lie at fixed places in the file, and this change would move them; ' +
       'only what follows them can change its length',
   );
-}
-
-function assertWire(what: 'node' | 'bitmap', name: Name): void {
-  const { length } = name.bytes;
-  if (length >= 1 && length <= 255 && !name.bytes.includes(0)) return;
-  const code = length === 0 ? 'name-empty' : length > 255 ? 'name-too-long' : 'name-nul';
-  const message = `${what} name ${quoted(name.text)}: expected 1 to 255 bytes without NUL; give it another name`;
-  throw new DirtyBitmapError(code, message);
-}
-
-/** A bare chunk without names. */
-function bare({ flags, flagsWidth }: ChunkCursor): Uint8Array {
-  const out = new ByteWriter(4);
-  writeFlags(out, flags & ~(FLAG.DEVICE_NAME | FLAG.BITMAP_NAME), flagsWidth);
-  return out.finish();
-}
-
-/** The fields of a header after its names. */
-function writeFields(out: ByteWriter, cursor: ChunkCursor, put: PutBitmap | undefined): void {
-  if (cursor.kind === 'start') {
-    out.u32(put?.granularity ?? cursor.granularity);
-    out.u8(put?.startFlags ?? cursor.startFlags);
-  } else if (cursor.kind === 'bits' || cursor.kind === 'zeroes') {
-    out.u32(cursor.firstSectorHigh);
-    out.u32(cursor.firstSectorLow);
-    out.u32(cursor.sectorCount);
-    if (cursor.kind === 'bits') out.u64(cursor.size);
-  }
 }
 
 function labelOf({ node, bitmap }: Target): string {

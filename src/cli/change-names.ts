@@ -73,6 +73,9 @@ function parseRename(change: string): { readonly old: string; readonly names: Ne
   const text = change.slice(equals + 1);
   if (equals < 1 || text === '') throw argument(change, 'OLD=NEW');
   const names = splitNames(text);
+  if (names !== undefined && Math.min(names.node.bytes.length, names.bitmap.bytes.length) === 0) {
+    throw argument(change, 'names that are not empty');
+  }
   if (old.includes('/') !== (names !== undefined)) throw argument(change, 'NODE/NAME=NODE/NAME or NODE=NODE');
   return { old, names: names ?? { node: nameFromText(text) } };
 }

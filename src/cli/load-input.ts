@@ -8,14 +8,14 @@ import type { Source } from '../io/source.js';
 import { resolveLimits } from '../limits.js';
 import { Gatherer } from '../migration/gatherer.js';
 import type { InputReport, ReportBitmap } from '../report/input-report.js';
-import { type InputOptions, withInput } from './open-input.js';
+import { type OpenOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
 /**
  * Reads an input of any kind. Bad input becomes findings; what cannot be opened throws.
  * @throws DirtyBitmapError `file-access`, `argument`, `unsupported`, `set-invalid`.
  */
-export async function loadInput(path: string, options: InputOptions, terminal: Terminal): Promise<InputReport> {
+export async function loadInput(path: string, options: OpenOptions, terminal: Terminal): Promise<InputReport> {
   return withInput(path, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
     const reading = { head, offset, limits, onProgress: progress?.update, also: options.also };
     if (format === 'capture') return loadCapture(path, source, reading);

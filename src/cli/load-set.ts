@@ -11,7 +11,7 @@ import type { Format } from '../report/input-report.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
 import { parseNbdinfo } from '../set/nbdinfo.js';
 import { parseSet, readDocument } from './load-document.js';
-import { type InputOptions, withInput } from './open-input.js';
+import { type OpenOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
 /** An input as a bitmap set, with all that the input tells and no more. */
@@ -28,7 +28,7 @@ export interface LoadedSet {
  * bitmaps, what is covered.
  * @throws DirtyBitmapError `file-access`, `unsupported`, `set-invalid`, `limit`.
  */
-export async function loadSet(path: string, options: InputOptions, terminal: Terminal): Promise<LoadedSet> {
+export async function loadSet(path: string, options: OpenOptions, terminal: Terminal): Promise<LoadedSet> {
   return withInput(path, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
     const reading = { head, offset, limits, onProgress: progress?.update };
     return { input: path, format, ...(await LOADERS[format](source, reading)) };

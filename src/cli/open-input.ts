@@ -7,8 +7,14 @@ import type { Format } from '../report/input-report.js';
 import { type Progress, startProgress } from './progress.js';
 import type { Terminal } from './terminal.js';
 
-/** What a user may say about an input. */
-export interface InputOptions {
+/** What a user may say about the inputs of a command. */
+export interface InputOptions extends Omit<OpenOptions, 'format'> {
+  /** `--format`: one for all inputs, or one for each. `auto` looks at the content. */
+  readonly format?: readonly (Format | 'auto')[];
+}
+
+/** How one input is opened. */
+export interface OpenOptions {
   /** Its kind; else it is seen from its content. */
   readonly format?: Format;
   /** Where a capture begins in the file, in bytes. */
@@ -19,10 +25,25 @@ export interface InputOptions {
   readonly also?: AlsoRead;
 }
 
-/** @throws DirtyBitmapError `argument` where several inputs are standard input, which can be read only once. */
-export function assertOneStdin(inputs: readonly string[]): void {
-  if (inputs.filter((input) => input === '-').length < 2) return;
-  throw new DirtyBitmapError('argument', 'standard input can be read only once: give - one time');
+/**
+ * How each of the inputs of a command is opened.
+ * @throws DirtyBitmapError `argument` where several are standard input, which can be read only once, or where `--format`
+ * was given neither once nor for each of them.
+ */
+export function openOptions(inputs: readonly string[], options: InputOptions): readonly OpenOptions[] {
+  if (inputs.filter((input) => input === '-').length > 1) {
+    throw new DirtyBitmapError('argument', 'standard input can be read only once: give - one time');
+  }
+  const { format: formats = ['auto'], ...rest } = options;
+  if (formats.length > 1 && formats.length !== inputs.length) {
+    const found = `${formats.length} for ${inputs.length} input(s)`;
+    const message = `--format: expected one for all inputs or one for each, in their order (auto: look), found ${found}`;
+    throw new DirtyBitmapError('argument', message);
+  }
+  return inputs.map((_, at) => {
+    const format = formats[formats.length === 1 ? 0 : at];
+    return format === undefined || format === 'auto' ? rest : { ...rest, format };
+  });
 }
 
 /** An input that is open, with its first bytes. */
@@ -45,7 +66,7 @@ const HEAD = 64 * 1024;
  */
 export async function withInput<T>(
   path: string,
-  options: InputOptions,
+  options: OpenOptions,
   terminal: Terminal,
   work: (input: OpenInput) => Promise<T>,
 ): Promise<T> {

@@ -8,6 +8,8 @@ import { jsonText } from '../report/text.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWriteCommands } from './write-commands.js';
 
+type InputFormat = Format | 'auto';
+
 const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo'];
 
 /** A number of bytes as qemu-img takes it: `4096`, `0x1000`, `4k`. */
@@ -20,13 +22,23 @@ function parseBytes(text: string): number {
 
 function inputOptions(command: Command): Command {
   return command
-    .addOption(new Option('--format <kind>', 'kind of input, instead of looking at its content').choices(FORMATS))
+    .option(
+      '--format <kind>',
+      `kind of input, instead of looking at its content: ${FORMATS.join(', ')}; with several inputs once for all, or for each in order (auto: look)`,
+      parseFormat,
+    )
     .option('--offset <bytes>', 'where the stream begins in the file', parseBytes)
     .option(
       '--limit <name=value>',
       `another limit than the default, e.g. maxBitmapMemory=4g (${LIMIT_NAMES})`,
       parseLimit,
     );
+}
+
+function parseFormat(text: string, before: readonly InputFormat[] = []): readonly InputFormat[] {
+  const format = [...FORMATS, 'auto' as const].find((one) => one === text);
+  if (format === undefined) throw new InvalidArgumentError(`Allowed choices are ${FORMATS.join(', ')}, auto.`);
+  return [...before, format];
 }
 
 const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS).join(', ');

@@ -30,10 +30,11 @@ export interface OutputOptions {
 const PROFILED: readonly OutputKind[] = ['capture', 'section'];
 
 /**
- * Refuses options that would do nothing.
+ * Refuses options that would do nothing, and an output without a name.
  * @throws DirtyBitmapError `argument`.
  */
-export function checkOutputOptions({ outputFormat: as, machine, profile, msgpack }: OutputOptions): void {
+export function checkOutputOptions({ outputFormat: as, output, machine, profile, msgpack }: OutputOptions): void {
+  if (output === '') throw new DirtyBitmapError('argument', '-o: expected the name of a file, or -, found nothing');
   if (machine !== undefined && as !== 'capture') throw idle('--machine', 'is about captures', as);
   if (profile !== undefined && !PROFILED.includes(as)) throw idle('--profile', 'is about captures and sections', as);
   if (msgpack === true && as !== 'set') throw idle('--msgpack', 'is about sets', as);

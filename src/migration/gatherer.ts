@@ -10,7 +10,7 @@ import { DirtyBitmapError } from '../errors.js';
 import type { Findings } from '../findings.js';
 import type { Limits } from '../limits.js';
 import type { Code } from '../rules.js';
-import type { BitmapSet, SetNode } from '../set/bitmap-set.js';
+import type { BitmapSet, SetBitmap, SetNode } from '../set/bitmap-set.js';
 import { RangeList } from './range-list.js';
 
 /** A bitmap as a stream carried it. */
@@ -167,11 +167,13 @@ export class Gatherer implements ChunkHandler {
 
   /** The bitmaps as a set, nodes in the order in which they were first started. The bits are shared, not copied. */
   toSet(): BitmapSet {
-    const nodes = new Map<Name, SetNode & { bitmaps: GatheredBitmap[] }>();
+    const nodes = new Map<Name, SetNode & { bitmaps: SetBitmap[] }>();
     for (const bitmap of this.#entries) {
       const node = nodes.get(bitmap.node) ?? { node: bitmap.node, size: undefined, bitmaps: [] };
       nodes.set(bitmap.node, node);
-      node.bitmaps.push(bitmap);
+      // Where no range came at all, nothing tells how far the bitmap reaches; a disk of no bytes does tell.
+      const untold = bitmap.coveredBytes === 0 && !bitmap.emptyRange;
+      node.bitmaps.push(untold ? { ...bitmap, coveredBytes: undefined } : bitmap);
     }
     return { nodes: [...nodes.values()] };
   }

@@ -75,11 +75,12 @@ function union(entries: readonly SetEntry[], size: number | undefined, memory: M
   for (const entry of entries) {
     const end = knownEnd(entry.node, entry.bitmap);
     if (size !== undefined && end !== undefined && end >= size + SECTOR) throw beyond(entry, end, size);
-    if (entry.bitmap.coveredBytes === undefined) whole = true;
+    if (entry.bitmap.coveredBytes === undefined) whole ||= entry.node.size !== undefined || !isEmpty(entry);
     else covered = Math.max(covered ?? 0, entry.bitmap.coveredBytes);
     bits.or(entry.bitmap.bits);
   }
-  // What one input knows in full is known: what another stream left out, it said to be clean.
+  // What one input knows in full is known: what another stream left out, it said to be clean. Nothing dirty on a disk
+  // of unknown size says nothing of where it ends.
   if (whole) covered = undefined;
   else if (covered !== undefined && size !== undefined && covered >= size) covered = undefined;
   if (size !== undefined) bits.resize(size);
@@ -93,6 +94,10 @@ function union(entries: readonly SetEntry[], size: number | undefined, memory: M
     ...(covered !== undefined && { coveredBytes: covered }),
     bits,
   };
+}
+
+function isEmpty({ bitmap }: SetEntry): boolean {
+  return bitmap.bits.nextUsedPage(0) < 0 || bitmap.bits.count() === 0;
 }
 
 function tell(entries: readonly SetEntry[], result: SetBitmap): MergedBitmap {

@@ -135,10 +135,13 @@ describe('spliceCapture', () => {
       const before = read(stream);
       const at = before.bitmaps.length - 1;
       const old = before.bitmaps[at] as (typeof before.bitmaps)[number];
-      const bits = new Bitmap(1024, { size: 2 ** 20 });
-      bits.set(2048);
+      const same = before.bitmaps.filter(({ node }) => node.text === old.node.text);
+      const size = Math.max(...same.map((one) => one.coveredBytes));
+      if (size === 0 || size > 2 ** 33) continue;
+      const bits = new Bitmap(512, { size });
+      bits.set(0);
       const bitmap = { name: old.name, recording: !old.recording, persistent: !old.persistent, bits };
-      const put = { nodes: [{ node: old.node, size: 2 ** 20, bitmaps: [bitmap] }] };
+      const put = { nodes: [{ node: old.node, size, bitmaps: [bitmap] }] };
       for (const profile of ['qemu', 'compact'] as const) {
         const result = collect(spliceCapture(stream, { put }, { profile }));
         const after = read(result);
@@ -152,6 +155,39 @@ describe('spliceCapture', () => {
         expect(outside(result), id).toBe(outside(stream));
       }
     }
+  });
+
+  describe('a bitmap for a disk of another size', () => {
+    const SIZE = 2 ** 30;
+    const whole = collect(encodeCapture(setOf({ dirty: [[0, 65_536]] })));
+    const gappy = collect(encodeCapture(setOf({ dirty: [[2 ** 29, 65_536]] }), { profile: 'compact' }));
+    const part = collect(encodeCapture(setOf({ dirty: [[0, 65_536]] }), { profile: 'compact' }));
+    const put = (size: number | null, dirty: readonly (readonly [number, number])[], name = 'b1'): SpliceChanges => ({
+      put: setOf({ size, name, dirty, ...(size === null && { covered: dirty[0] && dirty[0][0] + 64 * 65_536 }) }),
+    });
+    const codeOf = (stream: Uint8Array, changes: SpliceChanges): string | undefined => {
+      try {
+        splice(stream, changes);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+      return undefined;
+    };
+
+    it.each([
+      ['a larger disk beside a whole bitmap', whole, put(2 * SIZE, []), 'size-differs'],
+      ['a smaller disk beside a whole bitmap', whole, put(SIZE / 2, []), 'size-differs'],
+      ['a larger disk in its place', whole, put(2 * SIZE, [], 'b0'), 'size-differs'],
+      ['a smaller disk in its place', whole, put(SIZE / 2, [], 'b0'), 'size-differs'],
+      ['a disk that ends before what was sent', gappy, put(SIZE / 4, []), 'size-differs'],
+      ['an unknown disk that reaches further', whole, put(null, [[2 * SIZE, 65_536]]), 'size-differs'],
+      ['the same disk', whole, put(SIZE, []), undefined],
+      ['an unknown disk that is known less far', whole, put(null, [[0, 65_536]]), undefined],
+      ['a larger disk beside a bitmap that leaves out what is clean', gappy, put(2 * SIZE, []), undefined],
+      ['the same where that begins with the disk', part, put(SIZE, []), undefined],
+    ])('%s: %s', (_, stream, changes, code) => {
+      expect(codeOf(stream, changes)).toBe(code);
+    });
   });
 
   it('adds a bitmap before the others, or in a section of its own', () => {

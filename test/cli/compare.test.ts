@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodeCapture } from '../../src/capture/capture-encoder.js';
+import { encodeCapture, encodeSection } from '../../src/capture/capture-encoder.js';
 import { bitDifferences } from '../../src/set/compare-sets.js';
 import { entriesOf, type SetEntry } from '../../src/set/rename-set.js';
 import { formatSetJson } from '../../src/set/set-json.js';
@@ -108,6 +108,16 @@ describe('compare', () => {
     const two = fileOf('b.json', { dirty: [[0, 65_536]] }, { name: 'b1' });
     expect(await runCli('compare', two, map)).toMatchObject({ code: 2, stdout: '' });
     expect(await runCli('compare', two, map, '--bitmap', 'b0')).toMatchObject({ code: 1 });
+  });
+
+  it('takes a kind for each input, so that a section can stand beside a set', async () => {
+    const set = fileOf('a.json', { dirty: [[0, 65_536]] });
+    const section = join(folder, 'a.section');
+    writeFileSync(section, collect(encodeSection(setOf({ dirty: [[0, 65_536]] }))));
+    const kinds = ['--format', 'section', '--format', 'auto'];
+    expect(await runCli('compare', section, set, ...kinds)).toMatchObject({ code: 0, stderr: '' });
+    const three = await runCli('compare', section, set, ...kinds, '--format', 'set');
+    expect(three).toMatchObject({ code: 2, stderr: expect.stringContaining('found 3 for 2 input(s)') });
   });
 
   it('says where an input is bad, and fails', async () => {

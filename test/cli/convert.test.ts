@@ -45,7 +45,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const at = (name: string): string => join(folder, name);
 const convert = (input: string, kind: string, output: string, ...options: string[]): Promise<CliResult> =>
-  runCli('convert', at(input), '-O', kind, '-o', output === '-' ? output : at(output), ...options);
+  runCli('convert', at(input), '-O', kind, '-o', output === '-' || output === '' ? output : at(output), ...options);
 
 async function good(...args: Parameters<typeof convert>): Promise<CliResult> {
   const result = await convert(...args);
@@ -125,6 +125,36 @@ describe('convert', () => {
     expect(await trace(at('ours.bin'), '--format', 'section')).toEqual(await trace(vector));
   });
 
+  it('does not take a clean bitmap of which nothing was sent for one of a disk without bytes', async () => {
+    writeFileSync(at('clean.json'), formatSetJson(setOf({})));
+    await good('clean.json', 'capture', 'clean.bin', '--profile', 'compact');
+    await good('clean.bin', 'capture', 'again.bin', '--profile', 'compact');
+    expect(readFileSync(at('again.bin'))).toEqual(readFileSync(at('clean.bin')));
+    for (const kind of ['capture', 'nbdinfo']) {
+      const result = await convert('clean.bin', kind, 'out');
+      expect(result).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^dirtybitmap: size-unknown/),
+      });
+    }
+    // A disk that has no bytes says so, and stays one.
+    writeFileSync(at('empty.json'), formatSetJson(setOf({ size: 0 })));
+    await good('empty.json', 'capture', 'empty.bin');
+    await good('empty.bin', 'capture', 'empty-again.bin');
+    expect(readFileSync(at('empty-again.bin'))).toEqual(readFileSync(at('empty.bin')));
+  });
+
+  it('says up to where a map goes that is made of a stream', async () => {
+    await good('one.json', 'capture', 'one.bin', '--profile', 'compact');
+    const { stderr } = await good('one.bin', 'nbdinfo', 'map.json');
+    const { end } = JSON.parse(readFileSync(at('map.json'), 'utf8')).reduce(
+      (_: unknown, run: { offset: number; length: number }) => ({ end: run.offset + run.length }),
+    );
+    expect(stderr).toContain(`does not tell the size of the disk; its map ends at byte ${end}`);
+    expect((await good('one.json', 'nbdinfo', 'map.json', '--force')).stderr).toBe('');
+  });
+
   it('takes only what is selected, and renames it', async () => {
     await good('two.json', 'set', 'out.json', '--select', 'd0/a', '--select', 'b', '--rename', 'd0=d9');
     expect(namesIn(at('out.json'))).toEqual(['d9/a', 'd9/b']);
@@ -150,6 +180,9 @@ describe('convert', () => {
     ['a rename that says nothing', 2, 'argument', ['one.json', 'set', 'out', '--rename', 'disk0']],
     ['a rename of a bitmap to a node', 2, 'argument', ['one.json', 'set', 'out', '--rename', 'disk0/b0=x']],
     ['two bitmaps of one name', 1, 'bitmap-exists', ['two.json', 'set', 'out', '--rename', 'd0/b=d0/a']],
+    ['a rename to nothing', 2, 'argument', ['two.json', 'set', 'out', '--rename', 'd0/b=d0/']],
+    ['an output without a name', 2, 'argument', ['one.json', 'set', '']],
+    ['two kinds of one input', 2, 'argument', ['one.json', 'set', 'out', '--format', 'set', '--format', 'set']],
     ['nodes of two sizes as one', 1, 'size-differs', ['two.json', 'set', 'out', '--rename', 'd1/a=d0/c']],
     ['several bitmaps in one map', 2, 'bitmap-not-found', ['two.json', 'nbdinfo', 'out']],
     ['a machine for what has none', 2, 'argument', ['one.json', 'set', 'out', '--machine', 'none']],
@@ -240,7 +273,13 @@ describe('convert --into', () => {
   const vector = join(VECTORS, 'captures/small-qcow2-persistent.bin');
 
   it('adds and replaces, says so, and leaves the rest', async () => {
-    const { stdout } = await good('two.json', 'capture', 'out.bin', '--into', vector, '--rename', 'd0/a=disk0/b0');
+    const small = setOf(
+      { node: 'd0', name: 'a', size: 2 ** 26, dirty: [[0, 65_536]] },
+      { node: 'd0', name: 'b', granularity: 512, dirty: [[512, 512]] },
+      { node: 'd1', name: 'a', size: 1_000_003, dirty: [[983_040, 16_963]] },
+    );
+    writeFileSync(at('small.json'), formatSetJson(small));
+    const { stdout } = await good('small.json', 'capture', 'out.bin', '--into', vector, '--rename', 'd0/a=disk0/b0');
     expect(stdout.split('\n').slice(0, 3)).toEqual(['disk0/b0: replaced', 'd0/b: added', 'd1/a: added']);
     expect(stdout).toContain('capture, 3 bitmaps put in, ');
     const { bitmaps, capture, findings } = JSON.parse((await runCli('info', '--json', at('out.bin'))).stdout);
@@ -267,6 +306,7 @@ describe('convert --into', () => {
   });
 
   const refused: readonly (readonly [string, number, readonly string[]])[] = [
+    ['a disk of another size', 1, ['capture', 'out', '--into', vector]],
     ['another kind of output', 2, ['set', 'out', '--into', vector]],
     ['a machine', 2, ['capture', 'out', '--into', vector, '--machine', 'none']],
     ['a pipe', 2, ['capture', 'out', '--into', '-']],

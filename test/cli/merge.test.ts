@@ -71,6 +71,16 @@ describe('merge', () => {
     ]);
   });
 
+  it('lets a clean bitmap of which nothing was sent say nothing of the size', async () => {
+    const clean = join(folder, 'clean.bin');
+    writeFileSync(clean, collect(encodeCapture(setOf({}), { profile: 'compact' })));
+    const part = join(folder, 'part.bin');
+    writeFileSync(part, collect(encodeCapture(setOf({ dirty: [[0, 65_536]] }))));
+    const out = join(folder, 'both.bin');
+    expect(await runCli('merge', clean, part, '-O', 'capture', '-o', out)).toMatchObject({ code: 0 });
+    expect(readFileSync(out)).toEqual(readFileSync(part));
+  });
+
   it('takes a capture and a set, which tells the size', async () => {
     const a = captureOf('a.bin', { size: 1_000_003, dirty: [[983_040, 16_963]] });
     const b = fileOf('b.json', { size: 1_000_003, granularity: 512, dirty: [[0, 512]] });

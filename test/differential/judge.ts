@@ -37,6 +37,16 @@ const NOBODY_MEANT: readonly string[] = [
   'completed-twice',
 ];
 
+/** For what QEMU aborts, and what ours then says; `disk-empty` ours takes. Source: dirty-bitmap-states.md section 7. */
+const REFUSED_FOR: Readonly<Record<string, readonly string[]>> = {
+  granularity: ['granularity-invalid'],
+  'disk-too-large': ['bitmap-too-large'],
+  'bits-start': ['bits-misaligned', 'bits-out-of-range', 'sector-overflow', 'sector-count-zero'],
+  'bits-past-end': ['bits-out-of-range', 'sector-overflow', 'sector-count-zero'],
+  'bits-length': ['bits-misaligned', 'bits-out-of-range', 'sector-count-zero'],
+  'start-after-run': ['start-after-run'],
+};
+
 /** Whether all three came to the same, and if not, whether that is one of the listed exceptions. */
 export function judge(judged: Judged): Outcome {
   const { run, prediction, destination, before, after } = judged;
@@ -81,7 +91,8 @@ function exceptionOf(judged: Judged, ours: Verdict): string | undefined {
   const { run, prediction, destination, version, after } = judged;
   const fault = destination.fault?.code ?? '';
   const last = prediction.reasons.findLast(({ effect }) => effect !== 'note')?.code ?? '';
-  if (run.verdict === 'aborted' && ours === 'refused') return `QEMU aborts, ours refuses: ${last}`;
+  if (run.verdict === 'aborted' && ours === 'refused' && REFUSED_FOR[last]?.includes(fault) === true)
+    return `QEMU aborts, ours refuses: ${last}`;
   if (ours === 'refused' && NOBODY_MEANT.includes(fault)) return `QEMU goes on, ours refuses: ${fault}`;
   // Since 11.1 QEMU gives up too.
   const old = judged.before.length > 0 && version !== '11.1';

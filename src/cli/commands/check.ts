@@ -13,7 +13,7 @@ import { jsonText, plural } from '../../report/text.js';
 import type { Severity } from '../../rules.js';
 import { readDestination } from '../destination-file.js';
 import { loadInput } from '../load-input.js';
-import { assertOneStdin, type InputOptions } from '../open-input.js';
+import { type InputOptions, type OpenOptions, openOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `check` can be asked. */
@@ -45,12 +45,12 @@ interface Checked {
 /** `check INPUT...`: every violation, with its rule and its byte offset. */
 export async function check(inputs: readonly string[], options: CheckOptions, terminal: Terminal): Promise<number> {
   const destination = destinationOf(options);
-  assertOneStdin(inputs);
+  const own = openOptions(inputs, options);
   const paint = painter(terminal.stdout, terminal.env);
   const checked: Checked[] = [];
   let unreadable = false;
-  for (const input of inputs) {
-    const one = await checkOne(input, options, destination, terminal);
+  for (const [at, input] of inputs.entries()) {
+    const one = await checkOne(input, own[at] ?? {}, destination, terminal);
     unreadable ||= one.findings.some((finding) => finding.code === 'file-access');
     checked.push(one);
     if (options.json === true) continue;
@@ -84,7 +84,7 @@ function checkedText(one: Checked, paint: Paint): string[] {
 
 async function checkOne(
   input: string,
-  options: CheckOptions,
+  options: OpenOptions,
   destination: QemuDestination | undefined,
   terminal: Terminal,
 ): Promise<Checked> {

@@ -6,7 +6,7 @@ import { bitDifferences, type FieldDifference, fieldDifferences, type Pair, pair
 import { entriesOf, entryLabel, type SetEntry } from '../../set/rename-set.js';
 import { choice, entryOf } from '../change-names.js';
 import { type LoadedSet, loadSet } from '../load-set.js';
-import { assertOneStdin, type InputOptions } from '../open-input.js';
+import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `compare` can be asked. */
@@ -28,8 +28,8 @@ interface Writer {
 
 /** `compare A B`: bitmap by bitmap, what only one of two inputs has; exit code 1 where they differ. */
 export async function compare(a: string, b: string, options: CompareOptions, terminal: Terminal): Promise<number> {
-  assertOneStdin([a, b]);
-  const inputs = [await loadSet(a, options, terminal), await loadSet(b, options, terminal)] as const;
+  const [ownA = {}, ownB = {}] = openOptions([a, b], options);
+  const inputs = [await loadSet(a, ownA, terminal), await loadSet(b, ownB, terminal)] as const;
   const out = new Output(terminal);
   const paint = painter(terminal.stdout, terminal.env);
   const writer = options.json === true ? jsonWriter(out, a, b) : textWriter(out, paint);

@@ -2,10 +2,11 @@ import { printable } from '../../bytes/text.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { checkOutput } from '../../io/write-file.js';
 import { formatBytesExact, plural } from '../../report/text.js';
+import { type BitmapSet, knownEnd } from '../../set/bitmap-set.js';
 import { entriesOf } from '../../set/rename-set.js';
 import { renamed, selected, withNode } from '../change-names.js';
 import { assertWhole, loadSet } from '../load-set.js';
-import type { InputOptions } from '../open-input.js';
+import { type InputOptions, openOptions } from '../open-input.js';
 import { spliceInto } from '../splice-into.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.js';
@@ -28,12 +29,14 @@ export async function convert(input: string, options: ConvertOptions, terminal: 
   if (options.into !== undefined && options.outputFormat !== 'capture') {
     throw new DirtyBitmapError('argument', '--into puts bitmaps into a capture: give -O capture');
   }
+  const [own = {}] = openOptions([input], options);
   // Before a large input is read.
   if (options.output !== '-') await checkOutput(options.output, options);
-  const loaded = await loadSet(input, options, terminal);
+  const loaded = await loadSet(input, own, terminal);
   const notes = assertWhole(loaded);
   const named = withNode(loaded, options.node, options.outputFormat !== 'nbdinfo');
   const set = renamed(selected(named, options.select), options.rename);
+  if (options.outputFormat === 'nbdinfo') notes.push(...endNote(set, input));
   const { into } = options;
   const spliced = into === undefined ? undefined : await spliceInto(into, set, options, terminal);
   const bytes = spliced?.bytes ?? (await writeSet(set, options, terminal));
@@ -45,4 +48,14 @@ export async function convert(input: string, options: ConvertOptions, terminal: 
   const text = `${options.output}: ${options.outputFormat}, ${count}, ${formatBytesExact(bytes)}\n`;
   await writeOut(terminal, `${done}${into === undefined ? text : text.replace(count, `${count} put in`)}`);
   return EXIT.OK;
+}
+
+/** A stream tells no size of a disk: its map ends where its ranges do, and what follows is not in it. */
+function endNote(set: BitmapSet, input: string): string[] {
+  const [only] = entriesOf(set);
+  const end = only && only.node.size === undefined ? knownEnd(only.node, only.bitmap) : undefined;
+  if (end === undefined) return [];
+  return [
+    `${printable(input)} does not tell the size of the disk; its map ends at byte ${end}, up to where it was sent`,
+  ];
 }

@@ -5,7 +5,7 @@ import { infoText } from '../../report/info-text.js';
 import { infoDocument, type Sha256 } from '../../report/input-report.js';
 import { jsonText } from '../../report/text.js';
 import { loadInput } from '../load-input.js';
-import { assertOneStdin, type InputOptions } from '../open-input.js';
+import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** `info INPUT...`: what is in it. */
@@ -14,14 +14,14 @@ export async function info(
   options: InputOptions & { readonly json?: boolean },
   terminal: Terminal,
 ): Promise<number> {
-  assertOneStdin(inputs);
+  const own = openOptions(inputs, options);
   const documents: object[] = [];
   const { maxHashBytes } = resolveLimits(options.limit);
   const paint = painter(terminal.stdout, terminal.env);
   let worst: number = EXIT.OK;
-  for (const input of inputs) {
+  for (const [at, input] of inputs.entries()) {
     try {
-      const document = infoDocument(await loadInput(input, options, terminal), nativeSha256, maxHashBytes);
+      const document = infoDocument(await loadInput(input, own[at] ?? {}, terminal), nativeSha256, maxHashBytes);
       if (document.findings.some((finding) => finding.severity === 'error')) worst = Math.max(worst, EXIT.BAD);
       if (options.json !== true) {
         const gap = documents.length > 0 ? '\n' : '';

@@ -2,7 +2,7 @@ import { findingText } from '../../report/info-text.js';
 import type { InputReport } from '../../report/input-report.js';
 import { mapJson, mapText } from '../../report/map-document.js';
 import { loadInput } from '../load-input.js';
-import type { InputOptions } from '../open-input.js';
+import { type InputOptions, openOptions } from '../open-input.js';
 import { selectBitmap } from '../select-bitmap.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
@@ -12,7 +12,8 @@ export async function map(
   options: InputOptions & { readonly json?: boolean; readonly bitmap?: string },
   terminal: Terminal,
 ): Promise<number> {
-  const report = await loadInput(input, options, terminal);
+  const [own = {}] = openOptions([input], options);
+  const report = await loadInput(input, own, terminal);
   const bad = report.findings.counts.error > 0;
   if (bad) tellWorst(report, terminal);
   // Where the input is bad and has no bitmap, that is the answer, not what was asked for.

@@ -8,7 +8,7 @@ import { type MergedBitmap, mergeSets } from '../../set/merge-sets.js';
 import { entriesOf } from '../../set/rename-set.js';
 import { withNode } from '../change-names.js';
 import { assertWhole, type LoadedSet, loadSet } from '../load-set.js';
-import { assertOneStdin, type InputOptions } from '../open-input.js';
+import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.js';
 
@@ -22,12 +22,12 @@ export interface MergeOptions extends InputOptions, OutputOptions {
 export async function merge(inputs: readonly string[], options: MergeOptions, terminal: Terminal): Promise<number> {
   checkOutputOptions(options);
   if (inputs.length < 2) throw new DirtyBitmapError('argument', 'merge takes two inputs or more; see convert for one');
-  assertOneStdin(inputs);
+  const own = openOptions(inputs, options);
   if (options.output !== '-') await checkOutput(options.output, options);
   const loaded: LoadedSet[] = [];
   const notes: string[] = [];
-  for (const input of inputs) {
-    const one = await loadSet(input, options, terminal);
+  for (const [at, input] of inputs.entries()) {
+    const one = await loadSet(input, own[at] ?? {}, terminal);
     notes.push(...assertWhole(one));
     loaded.push(one);
   }

@@ -4,7 +4,7 @@ import { traceLine } from '../../capture/trace-json.js';
 import { transcriptLine } from '../../capture/transcript.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { withVmdesc } from '../../io/capture-file.js';
-import { type InputOptions, withInput } from '../open-input.js';
+import { type InputOptions, openOptions, withInput } from '../open-input.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 
 /** How the items are written. */
@@ -19,7 +19,8 @@ export async function trace(
   terminal: Terminal,
 ): Promise<number> {
   const write = await writerFor(options);
-  return withInput(input, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
+  const [own = {}] = openOptions([input], options);
+  return withInput(input, own, terminal, async ({ source, format, head, offset, limits, progress }) => {
     if (format !== 'capture' && format !== 'section') {
       throw new DirtyBitmapError('unsupported', `trace reads captures and sections, found a ${format}`, { offset: 0 });
     }

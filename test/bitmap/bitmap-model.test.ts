@@ -41,7 +41,7 @@ describe('a bitmap does what a set of granule numbers does', () => {
         const naive = new NaiveBitmap(512);
         for (const [index, page] of pages.entries()) {
           if (index % 5 === 4) apply({ do: 'clearBits', bit: page * PAGE, bits: 3 * PAGE }, bitmap, naive);
-          else apply({ do: 'set', bit: page * PAGE + (index % PAGE), bits: 1, inside: 0 }, bitmap, naive);
+          else apply({ do: 'set', bit: page * PAGE + (index % PAGE), bits: 1, inside: 0, less: 0 }, bitmap, naive);
         }
         expectSame(
           bitmap,

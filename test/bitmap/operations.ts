@@ -5,7 +5,7 @@ import type { NaiveBitmap } from './naive-bitmap.js';
 
 /** Something that is done to a bitmap and to its model. */
 export type Operation =
-  | { readonly do: 'set' | 'clear'; readonly bit: number; readonly bits: number; readonly inside: number }
+  | { readonly do: 'set' | 'clear'; readonly bit: number; readonly bits: number; readonly inside: number; readonly less: number }
   | { readonly do: 'single' | 'each'; readonly bit: number; readonly step: number; readonly times: number }
   | { readonly do: 'write'; readonly bit: number; readonly bytes: Uint8Array }
   | { readonly do: 'zero' | 'clearBits'; readonly bit: number; readonly bits: number };
@@ -15,8 +15,10 @@ export function operations(places: readonly number[], maxBits: number): fc.Arbit
   const bit = fc
     .tuple(fc.constantFrom(...places), fc.integer({ min: -70, max: 70 }))
     .map(([place, delta]) => Math.max(0, place + delta));
-  const bits = fc.oneof(fc.integer({ min: 1, max: 80 }), fc.integer({ min: 1, max: maxBits }));
-  const inside = fc.integer({ min: 0, max: 3 });
+  // Nothing at all, too: an empty range is easily taken for one that ends before it begins.
+  const bits = fc.oneof(fc.integer({ min: 0, max: 80 }), fc.integer({ min: 0, max: maxBits }), fc.constant(0));
+  const inside = fc.constantFrom(0, 0, 1, 100, 511);
+  const less = fc.constantFrom(0, 0, 1, 412, 511);
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
     fc.integer({ min: 1, max: 2500 }).map((length) => new Uint8Array(length)),
@@ -27,7 +29,7 @@ export function operations(places: readonly number[], maxBits: number): fc.Arbit
   const times = fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(1500));
   return fc.array(
     fc.oneof(
-      fc.record({ do: fc.constantFrom('set' as const, 'clear' as const), bit, bits, inside }),
+      fc.record({ do: fc.constantFrom('set' as const, 'clear' as const), bit, bits, inside, less }),
       fc.record({ do: fc.constantFrom('single' as const, 'each' as const), bit, step, times }),
       fc.record({ do: fc.constant('write' as const), bit, bytes }),
       fc.record({ do: fc.constantFrom('zero' as const, 'clearBits' as const), bit, bits }),
@@ -46,7 +48,7 @@ export function apply(operation: Operation, bitmap: Bitmap, naive: NaiveBitmap):
     case 'set':
     case 'clear': {
       const offset = bit * granularity + operation.inside;
-      const length = Math.min(operation.bits * granularity, end * granularity - offset);
+      const length = Math.max(0, Math.min(operation.bits * granularity - operation.less, end * granularity - offset));
       bitmap[operation.do](offset, length);
       naive[operation.do](offset, length);
       return;

@@ -4,7 +4,7 @@ import { type Extent, type ExtentOptions, extentsOf, forEachExtentOf } from './e
 import { assertGranularity, granulesIn, MAX_GRANULES } from './granularity.js';
 import { type MemoryBudget, ownBudget } from './memory.js';
 import { equalPages, orPages } from './merge.js';
-import { PageStore } from './page-store.js';
+import { blockOf, PageStore, wordOf } from './page-store.js';
 import { readBytes, writeBytes } from './raw-bytes.js';
 import { orResampled } from './resample.js';
 
@@ -275,6 +275,19 @@ export class Bitmap {
   /** The first page (1 KiB of the bitmap) from `page` on that may hold a set bit, or -1: all others are clean. */
   nextUsedPage(page: number): number {
     return this.#pages.table.next(page);
+  }
+
+  /**
+   * The words of a page (1 KiB of the bitmap), and of those behind it that lie beside it in memory, at most `max` pages:
+   * for loops that look at every word. `words` are 32 bits each, in the host's order of bytes, and the page's begin at
+   * number `at`. Not a copy: nothing may be written there, and the next change of the bitmap may move them. Undefined
+   * for a page that is absent, which is clean.
+   */
+  pageRun(page: number, max: number): { words: Int32Array; at: number; pages: number } | undefined {
+    const pages = this.#pages;
+    const slot = pages.table.slot(page);
+    if (slot === 0) return undefined;
+    return { words: pages.words[blockOf(slot)] as Int32Array, at: wordOf(slot), pages: pages.run(page, slot, max) };
   }
 
   /** Whether a page (1 KiB of the bitmap) holds no set bit. */

@@ -1,7 +1,7 @@
 import type { Bitmap } from '../bitmap/bitmap.js';
 import type { Name } from '../bytes/text.js';
 import { FLAG } from '../chunk/flags.js';
-import type { Cutter } from './cutter.js';
+import type { Cutter, DataRun } from './cutter.js';
 
 /** What tells a bitmap in the stream. */
 export interface ChunkNames {
@@ -14,6 +14,9 @@ export interface ChunkNames {
 /** Bytes of a ZEROES chunk without names. */
 export const CLEAR_CHUNK = 13;
 const CLEAR_FLAGS = (FLAG.BITS | FLAG.ZEROES) << 24;
+
+/** Bytes of a BITS chunk without names, beside its data. */
+export const DATA_HEADER = 21;
 
 /** Bytes of a chunk at most, beside its data: flags, two names, a range, a size. */
 export const MAX_HEADER: number = 1 + 2 * 256 + 20;
@@ -96,6 +99,31 @@ export class ChunkOutput {
       view.setUint8(at + 12, sectorCount & 0xff);
     }
     this.pos = at;
+  }
+
+  /** Chunks of data, one behind the other: there is room for them, and the names are known. */
+  dataRun({ words, at, first, unit, stretches, from, to }: DataRun): void {
+    const view = this.#view;
+    let pos = this.pos;
+    for (let i = from; i < to; i += 2) {
+      const start = stretches[i] as number;
+      const length = (stretches[i + 1] as number) - start;
+      const sector = (first + start) * unit;
+      view.setUint8(pos, FLAG.BITS);
+      view.setUint32(pos + 1, (sector / 2 ** 32) >>> 0);
+      view.setUint32(pos + 5, sector >>> 0);
+      view.setUint32(pos + 9, length * unit);
+      view.setUint32(pos + 13, 0);
+      view.setUint32(pos + 17, length * 8);
+      pos += DATA_HEADER;
+      // A call to copy them would cost more than a few words do.
+      const end = at + 2 * (start + length);
+      for (let word = at + 2 * start; word < end; word += 2, pos += 8) {
+        view.setInt32(pos, words[word] as number, true);
+        view.setInt32(pos + 4, words[word + 1] as number, true);
+      }
+    }
+    this.pos = pos;
   }
 
   /** The range that the cutter holds. */

@@ -1,23 +1,32 @@
-import { SECTOR } from '../chunk/chunk-cursor.js';
-import { type Cutter, type CutterInput, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
+import { DATA_HEADER } from './chunk-output.js';
+import { type Cutter, type CutterInput, type DataRun, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
+import { JOIN, UsedWords } from './used-words.js';
 
 /** Bytes of the data of a chunk that a QEMU takes at most. */
 const MAX_SIZE = 10_240;
-/** Bytes of a chunk beside its data. */
-const HEADER = 21;
-/** Two words of zeroes, 16 bytes, cost less than another header. */
-const JOIN = 2;
-/** Bytes and words of a page, the piece that is looked at in one go. */
-const PAGE_BYTES = 1024;
-const PAGE_WORDS = PAGE_BYTES / 8;
-/** A page of more runs than this is sent whole unless that takes at least twice the bytes: a chunk costs time, too. */
-const MANY_RUNS = 8;
-/** Behind such a page, one is sent whole as well where so many of 16 words, taken evenly, are not zero. */
-const CROWDED_SAMPLE = 5;
+/** Words of a chunk that is one of a run at most: more of them are quicker copied by themselves. */
+const SHORT = 64;
+
+/** Whether words of the host's memory have the stream's order of bytes; else they are not copied as words. */
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** How large a chunk may be, in words of 64 bits. */
+interface Reach {
+  /** Words of the bitmap. */
+  readonly words: number;
+  /** Words of a chunk at most. */
+  readonly most: number;
+  /** Words of the chunk at most that ends with the bitmap. */
+  readonly mostAtEnd: number;
+}
 
 /**
- * Cuts out what is dirty: ranges of 64-bit words, no padding; what is clean is left out, since a receiver begins with a
- * clean bitmap. Time follows the pages that are in use, not the size of the disk.
+ * Cuts out what is dirty, in the fewest bytes: ranges of 64-bit words, no padding; what is clean is left out, since a
+ * receiver begins with a clean bitmap. Time follows the pages that are in use, not the size of the disk.
+ *
+ * Three words of zeroes cost more than a header, so the fewest bytes never have them in a chunk: what lies between them
+ * is a stretch, and stretches do not depend on each other. One or two cost less, so that a stretch is one chunk if it
+ * fits into one. If not, {@link LongStretch} finds where to cut.
  * Source: wire-format.md, BITS; dirty-bitmap-states.md section 2.
  */
 export class CompactCutter implements Cutter {
@@ -31,22 +40,18 @@ export class CompactCutter implements Cutter {
   readonly maxSize: number;
   readonly #input: CutterInput;
   readonly #unit: number;
-  readonly #maxWords: number;
-  readonly #bytes: Uint8Array = new Uint8Array(PAGE_BYTES);
-  readonly #words: Int32Array = new Int32Array(this.#bytes.buffer);
-  /** Runs of the page: first word and the word after the last, in words of the bitmap. */
-  readonly #runs: Float64Array = new Float64Array(PAGE_WORDS);
-  #runCount = 0;
-  #run = 0;
-  #page = 0;
-  /** The page before was sent whole, because it had too many runs. */
-  #crowded = false;
+  readonly #reach: Reach;
+  readonly #used: UsedWords;
+  /** Where in the stretches of `#used` the next one is. */
+  #next = 0;
+  #long: LongStretch | undefined;
 
   constructor(input: CutterInput) {
     this.#input = input;
     this.#unit = unitSectors(input.granularity);
-    this.#maxWords = Math.min(MAX_SIZE / 8, Math.floor(MAX_SECTOR_COUNT / this.#unit));
-    this.maxSize = this.#maxWords * 8;
+    this.#reach = reachOf(input, this.#unit);
+    this.maxSize = this.#reach.mostAtEnd * 8;
+    this.#used = new UsedWords(input);
   }
 
   get size(): number {
@@ -54,26 +59,20 @@ export class CompactCutter implements Cutter {
   }
 
   next(): boolean {
-    if (!this.#hasRun()) {
-      this.position = this.#input.sectors;
-      return false;
-    }
-    const runs = this.#runs;
-    const start = runs[2 * this.#run] as number;
-    const limit = start + this.#maxWords;
-    let end = start;
-    while (this.#hasRun()) {
-      const first = runs[2 * this.#run] as number;
-      const last = runs[2 * this.#run + 1] as number;
-      if (first >= limit || (end > start && first - end > JOIN)) break;
-      end = Math.min(last, limit);
-      if (last > limit) {
-        // What does not fit begins the next chunk.
-        runs[2 * this.#run] = limit;
-        break;
+    if (this.#long !== undefined) return this.#cutLong(this.#long);
+    const used = this.#used;
+    while (this.#next === used.count) {
+      if (!used.goOn()) {
+        this.position = this.#input.sectors;
+        return false;
       }
-      this.#run++;
+      this.#next = 0;
     }
+    const start = used.first + (used.stretches[this.#next] as number);
+    let end = used.first + (used.stretches[this.#next + 1] as number);
+    this.#next += 2;
+    if (this.#next === used.count) end = this.#endBeside(start, end);
+    if (end - start > this.#reach.most) return this.#cutLong(new LongStretch(used, this.#reach, start));
     this.#take(start, end);
     return true;
   }
@@ -83,14 +82,28 @@ export class CompactCutter implements Cutter {
     return 0;
   }
 
+  dataRun(room: number, budget: number): DataRun | undefined {
+    const { words, at, first, stretches, count } = this.#used;
+    const from = this.#next;
+    const most = Math.min(SHORT, this.#reach.most);
+    let to = from;
+    // Not the last of its pages, which may go on in those behind them or end with the disk.
+    for (let bytes = 0; to < count - 2 && bytes < budget; to += 2) {
+      const length = (stretches[to + 1] as number) - (stretches[to] as number);
+      bytes += DATA_HEADER + 8 * length;
+      if (length > most || bytes > room) break;
+    }
+    if (to === from || this.#long !== undefined || !LITTLE_ENDIAN) return undefined;
+    this.#next = to;
+    this.position = (first + (stretches[to - 1] as number)) * this.#unit;
+    return { words, at, first, unit: this.#unit, stretches, from, to };
+  }
+
+  /** Cutting anew from the end of a chunk on takes as many bytes as going on. */
   clone(): CompactCutter {
     const copy = new CompactCutter(this.#input);
     copy.position = this.position;
-    copy.#runs.set(this.#runs);
-    copy.#runCount = this.#runCount;
-    copy.#run = this.#run;
-    copy.#page = this.#page;
-    copy.#crowded = this.#crowded;
+    copy.#goTo(Math.ceil(this.position / this.#unit));
     return copy;
   }
 
@@ -106,101 +119,142 @@ export class CompactCutter implements Cutter {
     this.position = stop;
   }
 
-  /** Whether there is a run to send; looks for the next page that has one. */
-  #hasRun(): boolean {
-    const { bits, granules, granularity } = this.#input;
-    const end = Math.ceil(granules / (PAGE_BYTES * 8));
-    while (this.#run === this.#runCount) {
-      const page = bits.nextUsedPage(this.#page);
-      if (page < 0 || page >= end) return false;
-      this.#page = page + 1;
-      bits.readBytes(page * PAGE_BYTES, this.#bytes);
-      if (this.#page === end) this.#maskEnd(granules - page * PAGE_BYTES * 8);
-      this.#findRuns(page * PAGE_WORDS);
-      if (this.#runCount === 0) this.position = Math.max(this.position, (page * PAGE_BYTES * 8 * granularity) / SECTOR);
+  #cutLong(long: LongStretch): boolean {
+    if (long.next()) {
+      this.#long = long;
+      this.#take(long.start, long.end);
+      return true;
     }
+    this.#long = undefined;
+    this.#goTo(long.end);
+    return this.next();
+  }
+
+  #goTo(word: number): void {
+    this.#used.goTo(word);
+    this.#next = 0;
+  }
+
+  /** Where a stretch ends that is the last of its pages: it may go on in those behind them. More than fits is enough. */
+  #endBeside(start: number, endInPages: number): number {
+    const used = this.#used;
+    let end = endInPages;
+    while (this.#next === used.count && used.end - end <= JOIN && end - start <= this.#reach.most) {
+      if (!used.goOnBeside()) break;
+      this.#next = 0;
+      if (used.count === 0 || used.first + (used.stretches[0] as number) - end > JOIN) break;
+      end = used.first + (used.stretches[1] as number);
+      this.#next = 2;
+    }
+    return end;
+  }
+}
+
+/** How far chunks reach. */
+function reachOf({ granules, sectors }: CutterInput, unit: number): Reach {
+  const counted = Math.floor(MAX_SECTOR_COUNT / unit);
+  const most = Math.min(MAX_SIZE / 8, counted);
+  // Where the field of the sectors is the limit, a last word of fewer of them is had besides.
+  const mostAtEnd = counted < MAX_SIZE / 8 && sectors % unit !== 0 ? most + 1 : most;
+  return { words: Math.ceil(granules / 64), most, mostAtEnd };
+}
+
+/** Where a long stretch may be cut: a chunk ends before word `end`, and the next begins with word `start`. */
+interface Cut {
+  readonly start: number;
+  readonly end: number;
+  /** Bytes that this cut and those before it cost. */
+  readonly cost: number;
+  /** The cut before; none for one that is settled. */
+  before: Cut | undefined;
+}
+
+/**
+ * Cuts a stretch that does not fit into one chunk. A cut costs a header less the zeroes that need not be sent: 5 bytes
+ * between two words of zeroes, 13 at one, 21 inside a run. Of two cuts that can be reached, the later is the better one
+ * to go on from unless it costs more. So it is enough to go through the stretch once and to keep those cuts of which
+ * none is both later and at most as dear: 21 at most, since one further on is to be had for 21 bytes more than the first.
+ */
+class LongStretch {
+  /** The chunk: its first word, and the word behind its last. */
+  start = 0;
+  end = 0;
+  readonly #used: UsedWords;
+  readonly #reach: Reach;
+  /** Cuts to go on from, ascending by word and by cost. */
+  readonly #cuts: Cut[];
+  /** Cuts that are settled and not handed out, the first of them last. */
+  readonly #settled: Cut[] = [];
+  /** Where the next chunk begins. */
+  #from: number;
+  /** The run of used words that is looked at: where it begins, and how far it is known to go. */
+  #run: number;
+  #known: number;
+  #done = false;
+
+  constructor(used: UsedWords, reach: Reach, start: number) {
+    this.#used = used;
+    this.#reach = reach;
+    this.#from = start;
+    this.#run = start;
+    this.#known = start;
+    this.#cuts = [{ start, end: start, cost: 0, before: undefined }];
+  }
+
+  /** Goes on to the next chunk; false where there is none. */
+  next(): boolean {
+    while (this.#settled.length === 0) {
+      if (this.#done) return false;
+      this.#look();
+    }
+    const cut = this.#settled.pop() as Cut;
+    this.start = this.#from;
+    this.end = cut.end;
+    this.#from = cut.start;
     return true;
   }
 
-  /** Bits past the end of the disk are not sent. */
-  #maskEnd(bit: number): void {
-    const at = bit >>> 3;
-    if (at >= PAGE_BYTES) return;
-    this.#bytes[at] = (this.#bytes[at] as number) & ~(0xff << (bit & 7));
-    this.#bytes.fill(0, at + 1);
+  /** Looks as far as the first of the cuts reaches, or to the end of the run. */
+  #look(): void {
+    const first = this.#cuts[0] as Cut;
+    const { words, most, mostAtEnd } = this.#reach;
+    const limit = first.start + most;
+    const end = this.#used.nextClear(this.#known, Math.min(words, limit + 1));
+    this.#known = end;
+    if (end - first.start > (end === words ? mostAtEnd : most)) this.#leave(first, limit);
+    else this.#endRun(first, end);
   }
 
-  /** Finds the runs of the page that begins at a word of the bitmap. */
-  #findRuns(base: number): void {
-    const words = this.#words;
-    const runs = this.#runs;
-    if (this.#crowded && sample(words) >= CROWDED_SAMPLE) {
-      // As the page before: looking at every word would cost more than it saves.
-      runs[0] = base + firstUsed(words);
-      runs[1] = base + lastUsed(words);
-      this.#run = 0;
-      this.#runCount = 1;
+  /** No chunk from the first cut on reaches the end of the run: the last way to go on from it is inside. */
+  #leave(first: Cut, limit: number): void {
+    this.#cuts.shift();
+    if (limit > this.#run) this.#add({ start: limit, end: limit, cost: first.cost + DATA_HEADER, before: first });
+    const [only, other] = this.#cuts;
+    if (only !== undefined && other === undefined) this.#settle(only);
+  }
+
+  #endRun(first: Cut, end: number): void {
+    const { words } = this.#reach;
+    const start = this.#used.nextUsed(end, Math.min(words, end + JOIN + 1));
+    if (start === words || start - end > JOIN) {
+      this.#done = true;
+      this.#settle({ start, end, cost: first.cost, before: first });
       return;
     }
-    let count = 0;
-    let cost = 0;
-    let end = 0;
-    for (let word = 0; word < 2 * PAGE_WORDS; word += 2) {
-      if (((words[word] as number) | (words[word + 1] as number)) === 0) continue;
-      const start = word >>> 1;
-      end = endOfRun(words, start + 1);
-      runs[2 * count] = base + start;
-      runs[2 * count + 1] = base + end;
-      count++;
-      cost += HEADER + 8 * (end - start);
-      word = 2 * end;
-      if (count > MANY_RUNS && 2 * cost > HEADER + PAGE_BYTES) {
-        // Whatever follows, the page goes whole.
-        end = lastUsed(words);
-        break;
-      }
-    }
-    this.#run = 0;
-    this.#runCount = count;
-    this.#crowded = count > MANY_RUNS && 2 * cost > HEADER + 8 * (base + end - (runs[0] as number));
-    if (!this.#crowded) return;
-    runs[1] = base + end;
-    this.#runCount = 1;
+    this.#add({ start, end, cost: first.cost + DATA_HEADER - 8 * (start - end), before: first });
+    this.#run = start;
+    this.#known = start;
   }
-}
 
-/** The end of a run of which the words before `from` are known. Three words of zeroes end it: the third is tried first. */
-function endOfRun(words: Int32Array, from: number): number {
-  let end = from;
-  while (end < PAGE_WORDS) {
-    const at = 2 * end;
-    if (at + 5 < 2 * PAGE_WORDS && ((words[at + 4] as number) | (words[at + 5] as number)) !== 0) end += 3;
-    else if (at + 3 < 2 * PAGE_WORDS && ((words[at + 2] as number) | (words[at + 3] as number)) !== 0) end += 2;
-    else if (((words[at] as number) | (words[at + 1] as number)) !== 0) end += 1;
-    else break;
+  #add(cut: Cut): void {
+    const cuts = this.#cuts;
+    while (cuts.length > 0 && (cuts[cuts.length - 1] as Cut).cost >= cut.cost) cuts.pop();
+    cuts.push(cut);
   }
-  return end;
-}
 
-/** How many of 16 words, taken evenly, are not zero. */
-function sample(words: Int32Array): number {
-  let used = 0;
-  for (let word = 0; word < 2 * PAGE_WORDS; word += PAGE_WORDS / 8) {
-    used += ((words[word] as number) | (words[word + 1] as number)) === 0 ? 0 : 1;
+  /** Whatever follows, the cuts up to this one are those of the fewest bytes. */
+  #settle(last: Cut): void {
+    for (let cut = last; cut.before !== undefined; cut = cut.before) this.#settled.push(cut);
+    last.before = undefined;
   }
-  return used;
-}
-
-/** The first word that is not zero. */
-function firstUsed(words: Int32Array): number {
-  let word = 0;
-  while ((words[word] as number) === 0) word++;
-  return word >>> 1;
-}
-
-/** The word after the last that is not zero. */
-function lastUsed(words: Int32Array): number {
-  let word = 2 * PAGE_WORDS - 1;
-  while ((words[word] as number) === 0) word--;
-  return (word >>> 1) + 1;
 }

@@ -81,6 +81,11 @@ export class WholeCutter implements Cutter {
     return end - page;
   }
 
+  /** What is not clear is a page, which is better copied by itself. */
+  dataRun(): undefined {
+    return undefined;
+  }
+
   clone(): WholeCutter {
     const copy = new WholeCutter(this.#input);
     copy.position = this.position;

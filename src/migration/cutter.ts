@@ -14,6 +14,23 @@ export interface CutterInput {
   readonly sectors: number;
 }
 
+/** Chunks of few data each that are written one behind the other. */
+export interface DataRun {
+  /** 32-bit words, little-endian, that hold the data. */
+  readonly words: Int32Array;
+  /** Where in them `first` is. */
+  readonly at: number;
+  /** A 64-bit word of the bitmap. */
+  readonly first: number;
+  /** Sectors that a 64-bit word takes. */
+  readonly unit: number;
+  /** For each chunk its first 64-bit word and the word behind its last, counted from `first`. */
+  readonly stretches: Int32Array;
+  /** Where in them the chunks begin, and where they end. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Cuts a bitmap into the ranges of its BITS chunks. Each {@link Cutter.next} puts the next range into the fields. */
 export interface Cutter {
   /** Whether the range is all clear. */
@@ -41,6 +58,11 @@ export interface Cutter {
    * fields. 0 where it does not know of any without looking: then {@link Cutter.next} tells.
    */
   clearRun(max: number): number;
+  /**
+   * Goes on over ranges of few data each that are known without looking: as many as take at most `room` bytes as chunks
+   * without names, until `budget` bytes are reached or exceeded by the last. Undefined where {@link Cutter.next} tells.
+   */
+  dataRun(room: number, budget: number): DataRun | undefined;
   /** One that goes on from here by itself. */
   clone(): Cutter;
 }

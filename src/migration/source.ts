@@ -277,13 +277,18 @@ export class Source {
     return this.#next(this.#state === 'completing' ? 'completes' : 'eos');
   }
 
-  /** Writes the next chunk of a bitmap, or a row of ZEROES; false where there is none. */
+  /** Writes the next chunk of a bitmap, or a row of ZEROES or of short ones; false where there is none. */
   #writeRange(output: ChunkOutput, { names, input }: Entry, cutter: Cutter): boolean {
     if (output.continues(names)) {
       const most = Math.min(output.room, this.#budget + CLEAR_CHUNK - 1);
       const clear = cutter.clearRun(Math.floor(most / CLEAR_CHUNK));
       if (clear > 0) {
         output.clearRun(cutter.firstSector, cutter.sectorCount, clear);
+        return true;
+      }
+      const run = cutter.dataRun(output.room, this.#budget);
+      if (run !== undefined) {
+        output.dataRun(run);
         return true;
       }
     }

@@ -66,18 +66,22 @@ export class CaptureEncoder {
   *pieces(window: Uint8Array = new Uint8Array(WINDOW)): Generator<Uint8Array, void, void> {
     const source = this.#source;
     const out = new ByteWriter(512);
+    // Not within the try: a source that has begun, and refuses, is not to be cancelled for it.
+    source.setup();
     try {
-      source.setup();
       this.#head(out);
       yield out.view();
       yield* source.section(window);
       source.complete();
       out.reset();
-      writeFooter(out, SECTION.id);
-      writeSectionHeader(out, 'end', SECTION);
-      yield out.view();
-      yield* source.section(window);
-      out.reset();
+      // Without bitmaps no section follows the first.
+      if (source.plan.bitmaps.length > 0) {
+        writeFooter(out, SECTION.id);
+        writeSectionHeader(out, 'end', SECTION);
+        yield out.view();
+        yield* source.section(window);
+        out.reset();
+      }
       this.#tail(out);
       yield out.view();
     } finally {

@@ -3,7 +3,8 @@ import { DirtyBitmapError } from '../errors.js';
 import type { BlockBackend, BlockGraph, BlockNode } from '../migration/block-graph.js';
 import type { Profile } from '../migration/cutter.js';
 import { TrackedBitmap } from '../migration/tracked-bitmap.js';
-import { type BitmapSet, knownEnd, type SetBitmap, type SetNode } from '../set/bitmap-set.js';
+import type { BitmapSet, SetBitmap, SetNode } from '../set/bitmap-set.js';
+import { diskEnd, oneDiskEnd } from '../set/disk-end.js';
 
 /**
  * The bitmaps of a set as a block graph that a `Source` can send, in the order of the set and under its names. Bits are
@@ -23,14 +24,17 @@ export function setGraph(set: BitmapSet, profile?: Profile): BlockGraph {
 }
 
 /**
- * Up to where the ranges of a bitmap are sent, in bytes of the disk: all of a disk whose size is known. Else as far as
- * any bitmap of the node is known, if a range of this one may end there. Of a bitmap that is all clean, profile
- * `compact` sends no range, so that any end will do.
- * @throws DirtyBitmapError `size-unknown`.
+ * Up to where the ranges of a bitmap are sent, in bytes of the disk: all of it, where its end is known. Else as far as any
+ * bitmap of the node is known, if a range of this one may end there. Of a bitmap that is all clean, profile `compact`
+ * sends no range, so that any end will do.
+ * @throws DirtyBitmapError `size-unknown`; `size-differs` where the bitmaps of the node are not of one disk.
  */
 export function sentSize(node: SetNode, bitmap: SetBitmap, profile: Profile = 'qemu'): number {
   if (node.size !== undefined) return node.size;
-  const most = node.bitmaps.reduce((end, other) => Math.max(end, knownEnd(node, other) ?? 0), 0);
+  const ends = node.bitmaps.map((one) => [`${node.node.text}/${one.name.text}`, diskEnd(node, one)] as const);
+  const exact = oneDiskEnd(ends);
+  if (exact !== undefined) return exact;
+  const most = ends.reduce((end, [, other]) => Math.max(end, other?.bytes ?? 0), 0);
   // Only the end of the disk may lie within 64 granules, and this one may be another bitmap's 64 granules.
   const unit = 64 * bitmap.bits.granularity;
   if (most > 0 && most % unit === 0) return most;
@@ -38,15 +42,13 @@ export function sentSize(node: SetNode, bitmap: SetBitmap, profile: Profile = 'q
     const end = most - (most % unit);
     return bitmap.bits.count() === 0 && (end > 0 || profile === 'compact') ? end : undefined;
   };
-  const own = knownEnd(node, bitmap) ?? clean();
-  if (own === undefined) {
-    throw new DirtyBitmapError(
-      'size-unknown',
-      `bitmap ${quoted(`${node.node.text}/${bitmap.name.text}`, 96)}: nothing tells the size of its disk, without which a ` +
-        'stream would end its ranges where QEMU aborts; add "size" (bytes) to the node',
-    );
-  }
-  return own;
+  const own = bitmap.coveredBytes ?? clean();
+  if (own !== undefined) return own;
+  throw new DirtyBitmapError(
+    'size-unknown',
+    `bitmap ${quoted(`${node.node.text}/${bitmap.name.text}`, 96)}: nothing tells the size of its disk, without which a ` +
+      'stream would end its ranges where QEMU aborts; add "size" (bytes) to the node',
+  );
 }
 
 /** A node's bitmaps that are sent up to the same end; a disk of which the size is known has one group. */

@@ -5,14 +5,15 @@ import { FLAG } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Profile } from '../migration/cutter.js';
+import { SentEnd } from '../migration/sent-end.js';
 import { type Code, RULES } from '../rules.js';
-import type { BitmapSet, SetNode } from '../set/bitmap-set.js';
+import type { BitmapSet, SetBitmap, SetNode } from '../set/bitmap-set.js';
+import { type DiskEnd, diskEnd, oneDiskEnd } from '../set/disk-end.js';
 import { entriesOf, type NewNames, nameKey } from '../set/rename-set.js';
 import { bitsOf, type Named, type PutBitmap, putBitmap, wholeBitmaps } from './bitmap-chunks.js';
 import { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture-parser.js';
 import { writeFooter, writeSectionHeader } from './encode-items.js';
 import { COMMAND, type Command, type Configuration, DIRTY_BITMAP, type Section, type SectionType } from './items.js';
-import { otherDisk, SentEnd } from './sent-end.js';
 import { EditList, type SpliceEdit } from './splice-edits.js';
 import { assertWire, headerWith } from './splice-headers.js';
 import { locateVmdesc, parseVmdesc } from './vmdesc.js';
@@ -53,10 +54,8 @@ interface State {
   started: boolean;
   /** Whether the bits of `put` are in. */
   bitsPut: boolean;
-  /** Bytes. */
-  granularity: number;
-  /** How far it was sent. */
-  readonly sent: SentEnd;
+  /** How far it was sent; known from its START on. */
+  sent: SentEnd | undefined;
 }
 
 /** What is put in. */
@@ -64,6 +63,7 @@ interface Put {
   readonly label: string;
   readonly put: PutBitmap;
   readonly node: SetNode;
+  readonly bitmap: SetBitmap;
 }
 
 const NO_NAMES = { node: undefined, bitmap: undefined };
@@ -110,7 +110,7 @@ export class SplicePlanner implements CaptureHandler {
         assertWire(what, name);
       const label = `${node.node.text}/${bitmap.name.text}`;
       const put = putBitmap(node, bitmap, this.#profile);
-      this.#puts.set(keyOf(node.node, bitmap.name), { label, put, node });
+      this.#puts.set(keyOf(node.node, bitmap.name), { label, put, node, bitmap });
     }
   }
 
@@ -201,8 +201,8 @@ export class SplicePlanner implements CaptureHandler {
       throw new DirtyBitmapError('never-started', `bitmap ${labelOf(target)} was not started`, { offset });
     }
     state.started = true;
-    if (cursor.kind === 'start') state.granularity = cursor.granularity;
-    else if (cursor.kind !== 'complete') state.sent.add(cursor, state.granularity);
+    if (cursor.kind === 'start') state.sent = new SentEnd(cursor.granularity);
+    else if (cursor.kind !== 'complete') state.sent?.add(cursor);
     if (state.fate === 'drop') this.#remove(cursor, offset);
     else if (state.put === undefined) this.#keep(cursor, state, offset);
     else this.#replace(cursor, state, state.put, offset);
@@ -235,7 +235,7 @@ export class SplicePlanner implements CaptureHandler {
     const fate = drop ? 'drop' : 'keep';
     const state: State = {
       ...{ node, bitmap, nodeKey: nameKey(node), fate, renamed, put },
-      ...{ started: false, bitsPut: false, granularity: 0, sent: new SentEnd() },
+      ...{ started: false, bitsPut: false, sent: undefined },
     };
     this.#states.set(target, state);
     return state;
@@ -283,17 +283,17 @@ export class SplicePlanner implements CaptureHandler {
 
   /** What is put in must be for the disk that the capture's bitmaps of that node are of. */
   #assertSameDisks(): void {
-    for (const { label, put, node } of this.#puts.values()) {
-      const { sectors } = put.input;
-      const unit = (64 * put.granularity) / SECTOR;
-      for (const state of this.#states.values()) {
-        if (state.nodeKey !== nameKey(node.node)) continue;
-        const problem = otherDisk(state.sent, { sectors, unit, exact: node.size !== undefined });
-        if (problem === undefined) continue;
-        const message = `bitmap ${quoted(label, 96)}: ${problem}, which the capture has for that node; give the node its size`;
-        throw new DirtyBitmapError('size-differs', message);
-      }
+    const ends = new Map<string, (readonly [string, DiskEnd | undefined])[]>();
+    const add = (nodeKey: string, label: string, end: DiskEnd | undefined): void => {
+      ends.set(nodeKey, [...(ends.get(nodeKey) ?? []), [label, end]]);
+    };
+    for (const { label, node, bitmap } of this.#puts.values()) add(nameKey(node.node), label, diskEnd(node, bitmap));
+    // The capture's own bitmaps are as their source sent them: they are looked at only beside others.
+    for (const { nodeKey, node, bitmap, sent } of this.#states.values()) {
+      if (sent === undefined || !ends.has(nodeKey)) continue;
+      add(nodeKey, `${node.text}/${bitmap.text}`, { bytes: sent.end * SECTOR, exact: sent.isDiskEnd });
     }
+    for (const one of ends.values()) oneDiskEnd(one);
   }
 
   /** Adds what took no other's place: to the section there is, or in one of its own. */

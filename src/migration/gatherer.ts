@@ -12,6 +12,7 @@ import type { Limits } from '../limits.js';
 import type { Code } from '../rules.js';
 import type { BitmapSet, SetBitmap, SetNode } from '../set/bitmap-set.js';
 import { RangeList } from './range-list.js';
+import { SentEnd } from './sent-end.js';
 
 /** A bitmap as a stream carried it. */
 export interface GatheredBitmap {
@@ -27,6 +28,8 @@ export interface GatheredBitmap {
   readonly complete: boolean;
   /** End of the highest range sent, in bytes of the disk: the disk's size is at least so much, less a sector. */
   readonly coveredBytes: number;
+  /** Whether that is also where the disk ends, as far as can be told: it was sent as QEMU sends, from end to end. */
+  readonly diskEnd: boolean;
   /** Bytes of its chunks on the wire. */
   readonly wireBytes: number;
   readonly chunks: { readonly data: number; readonly zeroes: number };
@@ -49,6 +52,7 @@ interface Entry extends Mutable<Omit<GatheredBitmap, 'chunks'>> {
   readonly label: string;
   /** Ranges that were sent, in sectors. */
   readonly ranges: RangeList;
+  readonly sent: SentEnd;
   /** End of a range that was not a multiple of 64 granules, in sectors: it must have been the end of the disk. */
   shortEnd: number;
   /** A chunk of no sectors at sector 0: the disk has none, or the source loops. */
@@ -221,11 +225,13 @@ export class Gatherer implements ChunkHandler {
       persistent: (cursor.startFlags & 2) !== 0,
       complete: false,
       coveredBytes: 0,
+      diskEnd: false,
       wireBytes: cursor.headerLength,
       chunks: { data: 0, zeroes: 0 },
       offset,
       bits: new Bitmap(granularity, { memory: this.#memory }),
       ranges: new RangeList(this.#limits.maxRanges),
+      sent: new SentEnd(granularity),
       shortEnd: Number.POSITIVE_INFINITY,
       emptyRange: false,
       reported: new Set(),
@@ -240,6 +246,7 @@ export class Gatherer implements ChunkHandler {
       return;
     }
     entry.complete = true;
+    entry.diskEnd = entry.sent.isDiskEnd || entry.emptyRange;
     this.#holes(entry, offset);
   }
 
@@ -276,6 +283,7 @@ export class Gatherer implements ChunkHandler {
     }
     const end = first + count;
     if (!this.#aligned(entry, first, end, offset)) return;
+    entry.sent.add(cursor);
     const firstBit = (first * SECTOR) / entry.granularity;
     const endBit = Math.ceil((end * SECTOR) / entry.granularity);
     const needed = Math.ceil((endBit - firstBit) / UNIT) * 8;

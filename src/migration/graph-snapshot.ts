@@ -1,4 +1,5 @@
 import type { Bitmap } from '../bitmap/bitmap.js';
+import { granulesIn, MAX_GRANULES } from '../bitmap/granularity.js';
 import { nameFromBytes } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { MemoryGraph, type MemoryNode } from './memory-graph.js';
@@ -105,6 +106,9 @@ function restoreBitmap(snapshot: BitmapSnapshot, size: number, memory: MemoryGra
   bitmap.skipStore = snapshot.skipStore;
   bitmap.loading = snapshot.loading;
   for (const [at, bytes] of snapshot.bits) bitmap.bits.writeBytes(at, bytes);
+  if (bitmap.bits.anyBits(granulesIn(size, granularity), MAX_GRANULES)) {
+    throw new DirtyBitmapError('snapshot-invalid', `a bitmap has bits past the end of its disk of ${size} bytes`);
+  }
   if (snapshot.successor !== null) bitmap.restoreSuccessor(restoreBitmap(snapshot.successor, size, memory));
   return bitmap;
 }

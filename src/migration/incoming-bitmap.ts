@@ -76,9 +76,10 @@ export class IncomingBitmap implements Incoming {
 
   /** COMPLETE: what the successor recorded comes in. Before the VM starts it does not record yet. */
   finish(): void {
+    // The memory may not do for it; then this is no end, and the bitmap is given up with the others.
+    if (this.bitmap.successor !== undefined) this.bitmap.reclaim();
     this.state = INCOMING_TRANSITIONS[this.state].complete as IncomingState;
     this.bitmap.loading = false;
-    if (this.bitmap.successor !== undefined) this.bitmap.reclaim();
     this.bitmap.busy = false;
   }
 
@@ -100,10 +101,34 @@ export class IncomingBitmap implements Incoming {
     // What came to its end is nobody's any more: a user may have removed it, or a job may use it.
     if (before === 'waiting' && (bitmap.busy || !this.isThere())) return;
     bitmap.loading = false;
-    if (bitmap.successor !== undefined) bitmap.reclaim();
-    bitmap.busy = false;
-    if (this.reused === undefined) this.node.release(bitmap);
-    else bitmap.enabled = this.reused;
+    if (this.reused === undefined) {
+      bitmap.busy = false;
+      this.node.release(bitmap);
+      return;
+    }
+    this.maskEnd();
+    this.#takeBack();
+    bitmap.enabled = this.reused;
+  }
+
+  /** Takes off bits past the end of the disk; whether there were any. */
+  maskEnd(): boolean {
+    const { bits } = this.bitmap;
+    const wordEnd = Math.ceil(this.granules / 64) * 64;
+    if (!bits.anyBits(this.granules, wordEnd)) return false;
+    bits.clearBits(this.granules, wordEnd);
+    return true;
+  }
+
+  /** What was written meanwhile comes into the bitmap that was there before. */
+  #takeBack(): void {
+    const { bitmap } = this;
+    try {
+      if (bitmap.successor !== undefined) bitmap.reclaim();
+      bitmap.busy = false;
+    } catch {
+      // Giving up must not fail for want of memory. The successor stays and records, and can be reclaimed later.
+    }
   }
 
   /** Whether the bitmap is still on its node. */

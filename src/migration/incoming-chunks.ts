@@ -277,14 +277,12 @@ export class IncomingChunks {
     const { progress } = this;
     const target = progress.into;
     progress.into = -1;
+    const pastEnd = entry.maskEnd();
     if (progress.paddingDirty) {
       const message = `bitmap ${label(entry)}: the padding after the bits is not zero; ignored`;
       this.#faults.report(target, 'bits-padding', message, progress.offset);
     }
-    const { endBit, firstBit, needed } = progress.range;
-    const wordEnd = firstBit + needed * 8;
-    if (wordEnd === endBit || !entry.bitmap.bits.anyBits(endBit, wordEnd)) return;
-    entry.bitmap.bits.clearBits(endBit, wordEnd);
+    if (!pastEnd) return;
     const message = `bitmap ${label(entry)}: bits after the end of the disk are set; taken off`;
     this.#faults.report(target, 'bits-past-end', message, progress.offset);
   }

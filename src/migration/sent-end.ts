@@ -15,38 +15,26 @@ export class SentEnd {
   /** Whether all ranges are cut as QEMU cuts whole bitmaps. */
   #whole = true;
   #full = true;
+  readonly #chunkSectors: number;
+  /** Sectors of 64 granules: only the last range of a disk ends within them. */
+  readonly #unit: number;
 
-  /** Takes the next BITS chunk; `granularity` in bytes. */
-  add(cursor: ChunkCursor, granularity: number): void {
-    const { firstSector, sectorCount, kind, size } = cursor;
-    const granules = (sectorCount * SECTOR) / granularity;
-    if (firstSector !== this.end || !this.#full || (kind === 'bits' && size % PADDING !== 0)) this.#whole = false;
+  /** @param granularity of the bitmap, in bytes. */
+  constructor(granularity: number) {
     // The count has 32 bits, so that chunks of coarse bitmaps are shorter.
-    this.#full = granules === QEMU_CHUNK || sectorCount >= 2 ** 31;
-    this.end = Math.max(this.end, firstSector + sectorCount);
+    this.#unit = (64 * granularity) / SECTOR;
+    this.#chunkSectors = Math.min(QEMU_CHUNK * (granularity / SECTOR), 2 ** 31);
+  }
+
+  /** Takes the next BITS chunk, with data or without. */
+  add({ firstSector, sectorCount, size }: ChunkCursor): void {
+    if (firstSector !== this.end || !this.#full || size % PADDING !== 0) this.#whole = false;
+    this.#full = sectorCount >= this.#chunkSectors;
+    if (firstSector + sectorCount > this.end) this.end = firstSector + sectorCount;
   }
 
   /** Whether the disk ends where the ranges do. */
   get isDiskEnd(): boolean {
-    return this.#whole && this.end > 0;
+    return (this.#whole && this.end > 0) || this.end % this.#unit !== 0;
   }
-}
-
-/**
- * Why a bitmap is of another disk than one that was sent, or undefined: QEMU aborts where ranges go past the end of the
- * disk, or end within 64 granules before it.
- * @param bitmap up to where it would be sent, in sectors; which is the end of its disk where `exact`, or where it is no
- * multiple of `unit`, the sectors of 64 granules.
- */
-export function otherDisk(
-  sent: SentEnd,
-  { sectors, unit, exact }: { readonly sectors: number; readonly unit: number; readonly exact: boolean },
-): string | undefined {
-  const ours = `${sectors * SECTOR} bytes`;
-  const theirs = `${sent.end * SECTOR} bytes`;
-  const ends = exact || sectors % unit !== 0;
-  if (sent.isDiskEnd && sectors > sent.end) return `a disk of at least ${ours} does not fit one of ${theirs}`;
-  if (sent.isDiskEnd && ends && sectors < sent.end) return `a disk of ${ours} is not one of ${theirs}`;
-  if (ends && sent.end > sectors) return `a disk of ${ours} is not one of which ${theirs} were sent`;
-  return undefined;
 }

@@ -1,9 +1,7 @@
 import { quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { RULES } from '../rules.js';
-import type { StreamSnapshot } from './destination-stream.js';
 import { DESTINATION_TRANSITIONS, INCOMING_TRANSITIONS } from './destination-transitions.js';
-import type { GraphSnapshot } from './graph-snapshot.js';
 
 /** Refuses a value that is not what belongs at `path`. */
 type Shape = (value: unknown, path: string) => void;
@@ -48,6 +46,8 @@ const GRAPH = map({
 const FINDING = map({ code, message: text, offset: optional(count) });
 
 const STREAM = map({
+  dirtybitmap: oneOf(['destination']),
+  version: shape('version 1', (value) => value === 1),
   destination: map({
     state: oneOf(Object.keys(DESTINATION_TRANSITIONS)),
     fault: orNull(map({ code, message: text, offset: optional(count), effect: oneOf(['fatal', 'cancel', 'report']) })),
@@ -96,15 +96,24 @@ const STREAM = map({
 });
 
 /** @throws DirtyBitmapError `snapshot-invalid`, with the place in `path`, where it has not the form of one. */
-export function checkGraphSnapshot(snapshot: GraphSnapshot): void {
+export function checkGraphSnapshot(snapshot: unknown): void {
   GRAPH(snapshot, 'graph');
 }
 
 /** @throws DirtyBitmapError `snapshot-invalid`, with the place in `path`, where it has not the form of one. */
-export function checkStreamSnapshot(snapshot: StreamSnapshot): void {
+export function checkStreamSnapshot(snapshot: unknown): void {
   STREAM(snapshot, 'stream');
-  const { dirtybitmap, version, destination, parser } = snapshot;
-  if (dirtybitmap !== 'destination' || version !== 1) fail('a snapshot of a destination, version 1', 'stream');
+  const { destination, parser } = snapshot as {
+    readonly destination: {
+      readonly state: string;
+      readonly fault: object | null;
+      readonly chunks: { readonly entries: readonly { readonly target: number }[] };
+    };
+    readonly parser: { readonly names: { readonly targets: readonly unknown[] } };
+  };
+  const over = destination.state === 'failed' || destination.state === 'cancelled';
+  if (over !== (destination.fault !== null))
+    fail('a fault where it is over, and only there', 'stream.destination.fault');
   const { targets } = parser.names;
   destination.chunks.entries.forEach(({ target }, at) => {
     if (target >= targets.length) fail(`one of ${targets.length} bitmaps`, `stream.destination.chunks.entries[${at}]`);

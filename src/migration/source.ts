@@ -37,6 +37,9 @@ interface Entry {
   done: boolean;
 }
 
+/** States in which something is to be sent. */
+const PENDING: readonly SourceState[] = ['setup', 'precopy', 'postcopy', 'completing'];
+
 /** What comes next in the section that is being written. */
 type Step = 'none' | 'starts' | 'bits' | 'completes' | 'eos';
 
@@ -189,10 +192,15 @@ export class Source {
     return { granules, bitmaps };
   }
 
-  /** The bytes that an END section would have now. Looks at all bits that are not sent. */
+  /**
+   * The bytes that an END section would have now, or that are left of it; 0 before the beginning and after the end. Looks
+   * at all bits that are not sent.
+   */
   pendingBytes(): number {
+    if (this.#entries.length === 0 || !PENDING.includes(this.#state)) return 0;
     const output = this.#output.clone();
     let bytes = 1;
+    if (this.#state === 'completing' && this.#step === 'eos') return bytes;
     for (const entry of this.#entries) {
       if (entry.done) continue;
       const cutter = entry.cutter?.clone() ?? this.#cutter(entry);
@@ -201,7 +209,8 @@ export class Source {
         output.remember(entry.names);
       }
     }
-    for (const { names } of this.#entries) {
+    const completed = this.#step === 'completes' ? this.#index : 0;
+    for (const { names } of this.#entries.slice(completed)) {
       bytes += 1 + output.namesLength(names);
       output.remember(names);
     }
@@ -214,8 +223,9 @@ export class Source {
    * @throws DirtyBitmapError as {@link Source.setup}.
    */
   *sections(window: Uint8Array = new Uint8Array(1024 * 1024)): Generator<Uint8Array, void, void> {
+    // Not within the try: a source that has begun, and refuses, is not to be cancelled for it.
+    this.setup();
     try {
-      this.setup();
       yield* this.section(window);
       this.complete();
       yield* this.section(window);
@@ -319,6 +329,10 @@ export class Source {
     }
     this.#move(event);
     this.#next(step);
+    // Without bitmaps there is a START section, and none after it. Source: dirty-bitmap-states.md section 2.
+    if (this.#entries.length > 0 || event === 'setup' || step === 'none') return;
+    this.#step = 'none';
+    this.#sectionSent();
   }
 
   #over(event: 'cancel' | 'fail'): void {

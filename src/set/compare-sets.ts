@@ -1,6 +1,7 @@
 import type { Bitmap } from '../bitmap/bitmap.js';
 import type { Extent } from '../bitmap/extents.js';
 import { type BitmapSet, knownEnd } from './bitmap-set.js';
+import { diskEnd } from './disk-end.js';
 import { entriesOf, nameKey, type SetEntry } from './rename-set.js';
 
 /** A property that two bitmaps have differently. */
@@ -32,7 +33,7 @@ export function pairUp(a: BitmapSet, b: BitmapSet): Pair[] {
 }
 
 /**
- * In what two bitmaps differ beside their bits. Sizes differ only where both are told.
+ * In what two bitmaps differ beside their bits. Sizes differ only where both are told, be it by how far they were sent.
  * @param told which fields both sides know; a map of nbdinfo knows the size alone.
  */
 export function fieldDifferences(
@@ -45,10 +46,18 @@ export function fieldDifferences(
     { field: 'recording', a: a.bitmap.recording, b: b.bitmap.recording },
     { field: 'persistent', a: a.bitmap.persistent, b: b.bitmap.persistent },
   ];
-  if (a.node.size !== undefined && b.node.size !== undefined) {
-    fields.push({ field: 'size', a: a.node.size, b: b.node.size });
-  }
+  const size = sizeDifference(a, b);
+  if (size !== undefined) fields.push(size);
   return fields.filter((one) => told.includes(one.field) && one.a !== one.b);
+}
+
+/** Disks of two sizes, where both are told; a stream tells whole sectors. */
+function sizeDifference(a: SetEntry, b: SetEntry): FieldDifference | undefined {
+  const [endA, endB] = [diskEnd(a.node, a.bitmap), diskEnd(b.node, b.bitmap)];
+  if (endA?.exact !== true || endB?.exact !== true) return undefined;
+  const bothTold = a.node.size !== undefined && b.node.size !== undefined;
+  if (!bothTold && endA.bytes === endB.bytes) return undefined;
+  return { field: 'size', a: a.node.size ?? endA.bytes, b: b.node.size ?? endB.bytes };
 }
 
 /**

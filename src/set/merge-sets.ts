@@ -2,7 +2,8 @@ import { Bitmap, type MemoryBudget } from '../bitmap/bitmap.js';
 import { granulesIn } from '../bitmap/granularity.js';
 import { type Name, quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
-import { type BitmapSet, knownEnd, type SetBitmap } from './bitmap-set.js';
+import type { BitmapSet, SetBitmap } from './bitmap-set.js';
+import { diskEnd, oneDiskEnd } from './disk-end.js';
 import { entriesOf, entryLabel, nameKey, type SetEntry } from './rename-set.js';
 
 /** What became of the bitmaps of one name. */
@@ -51,6 +52,10 @@ export function mergeSets(sets: readonly BitmapSet[], memory: MemoryBudget): Mer
       bitmaps.set(key, [...(bitmaps.get(key) ?? []), entry]);
     }
   }
+  for (const { bitmaps } of nodes.values()) {
+    const entries = [...bitmaps.values()].flat();
+    oneDiskEnd(entries.map((entry) => [entryLabel(entry), diskEnd(entry.node, entry.bitmap)]));
+  }
   const told: MergedBitmap[] = [];
   const merged = [...nodes.values()].map(({ name, size, bitmaps }) => ({
     node: name,
@@ -64,17 +69,12 @@ export function mergeSets(sets: readonly BitmapSet[], memory: MemoryBudget): Mer
   return { set: { nodes: merged }, bitmaps: told };
 }
 
-/** A stream reaches to the end of the last sector. */
-const SECTOR = 512;
-
 function union(entries: readonly SetEntry[], size: number | undefined, memory: MemoryBudget): SetBitmap {
   const granularity = Math.min(...entries.map(({ bitmap }) => bitmap.bits.granularity));
   const bits = new Bitmap(granularity, { memory });
   let covered: number | undefined;
   let whole = false;
   for (const entry of entries) {
-    const end = knownEnd(entry.node, entry.bitmap);
-    if (size !== undefined && end !== undefined && end >= size + SECTOR) throw beyond(entry, end, size);
     if (entry.bitmap.coveredBytes === undefined) whole ||= entry.node.size !== undefined || !isEmpty(entry);
     else covered = Math.max(covered ?? 0, entry.bitmap.coveredBytes);
     bits.or(entry.bitmap.bits);
@@ -92,6 +92,7 @@ function union(entries: readonly SetEntry[], size: number | undefined, memory: M
     recording: entries.some(({ bitmap }) => bitmap.recording),
     persistent: entries.some(({ bitmap }) => bitmap.persistent),
     ...(covered !== undefined && { coveredBytes: covered }),
+    ...(entries.some(({ bitmap }) => bitmap.diskEnd === true && bitmap.coveredBytes === covered) && { diskEnd: true }),
     bits,
   };
 }
@@ -113,9 +114,4 @@ function tell(entries: readonly SetEntry[], result: SetBitmap): MergedBitmap {
     mixedFlags: mixed,
     count: result.bits.count(),
   };
-}
-
-function beyond(entry: SetEntry, end: number, size: number): DirtyBitmapError {
-  const message = `bitmap ${quoted(entryLabel(entry), 96)} was sent up to byte ${end} of a disk that has ${size} in another input`;
-  return new DirtyBitmapError('size-differs', `${message}; only bitmaps of one disk can be merged`);
 }

@@ -1,6 +1,7 @@
 import { type Name, nameFromText, quoted, toHex } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { BitmapSet, SetBitmap, SetNode } from './bitmap-set.js';
+import { diskEnd, oneDiskEnd } from './disk-end.js';
 
 /** A bitmap of a set with its node. */
 export interface SetEntry {
@@ -66,7 +67,11 @@ export function renameInSet(set: BitmapSet, names: (entry: SetEntry) => NewNames
       bitmaps.push({ ...pick(bitmap), name });
     }
   }
-  return { nodes: [...nodes.values()] };
+  const renamed = { nodes: [...nodes.values()] };
+  for (const node of renamed.nodes) {
+    oneDiskEnd(node.bitmaps.map((bitmap) => [entryLabel({ node, bitmap }), diskEnd(node, bitmap)]));
+  }
+  return renamed;
 }
 
 /** `NODE/NAME` as names: split at the first `/`, for a node's name cannot hold one. */
@@ -77,6 +82,7 @@ export function splitNames(text: string): { readonly node: Name; readonly bitmap
 }
 
 /** What belongs to a bitmap of a set, whatever else its object has. */
-function pick({ name, recording, persistent, coveredBytes, bits }: SetBitmap): SetBitmap {
-  return { name, recording, persistent, ...(coveredBytes !== undefined && { coveredBytes }), bits };
+function pick({ name, recording, persistent, coveredBytes, diskEnd, bits }: SetBitmap): SetBitmap {
+  const end = { ...(coveredBytes !== undefined && { coveredBytes }), ...(diskEnd === true && { diskEnd }) };
+  return { name, recording, persistent, ...end, bits };
 }

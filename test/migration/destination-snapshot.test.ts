@@ -174,6 +174,19 @@ describe('a destination that is moved in the middle of a stream', () => {
     expect(refusals).toContain('snapshot-invalid');
   });
 
+  test('a failure without a fault, and bits past the end of a disk, are refused', () => {
+    const graph = newGraph();
+    graph.find('disk1')?.create({ name: 'b', granularity: 512 });
+    const state = new DestinationStream(graph).snapshot();
+    for (const over of ['failed', 'cancelled'] as const) {
+      const saved = { ...state, destination: { ...state.destination, state: over } };
+      expect(codeOf(() => new DestinationStream(newGraph(), {}, saved))).toBe('snapshot-invalid');
+    }
+    const saved = structuredClone(snapshotGraph(graph)) as unknown as { nodes: { bitmaps: { bits: unknown[] }[] }[] };
+    saved.nodes[2]?.bitmaps[0]?.bits.push([65_536, new Uint8Array(4).fill(255)]);
+    expect(codeOf(() => restoreGraph(saved as unknown as GraphSnapshot))).toBe('snapshot-invalid');
+  });
+
   test('a cut section', () => {
     const at = new DestinationStream(newGraph());
     at.push(whole.subarray(0, 30));

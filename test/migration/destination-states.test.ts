@@ -255,6 +255,44 @@ describe('cancellation: one sticky flag for all', () => {
   });
 });
 
+describe('the memory for bitmaps is used up by what the guest writes', () => {
+  const GRANULARITY = 512;
+  const SIZE = 2 ** 32;
+
+  /** A bitmap that loads in a running VM, and a guest that wrote until no memory was left. */
+  function full(): { node: MemoryNode; destination: Destination; feed: Feed } {
+    const graph = new MemoryGraph({ used: 0, max: 40 * 1024 });
+    const node = graph.addNode({ name: 'disk0', size: SIZE });
+    const destination = new Destination(graph, { holes: 'accept' });
+    const feed = new Feed(destination);
+    for (const bitmap of ['a', 'b']) {
+      const chunks = new Chunks().start({ node: 'disk0', bitmap }, GRANULARITY, 1);
+      feed.push(chunks.bits({}, 0, 64, new Uint8Array(8).fill(255)).eos());
+    }
+    destination.beforeVmStart();
+    expect(
+      codeOf(() => {
+        for (let at = 1; at < 1000; at++) node.recordWrite(at * 8192 * GRANULARITY, 1);
+      }),
+    ).toBe('limit');
+    return { node, destination, feed };
+  }
+
+  test('giving up works, and leaves nothing', () => {
+    for (const how of ['cancel', 'connectionLost'] as const) {
+      const { node, destination } = full();
+      destination[how]();
+      expect([destination.state, node.bitmaps]).toEqual(['cancelled', []]);
+    }
+  });
+
+  test('COMPLETE that cannot take in the successor fails, and gives up all', () => {
+    const { node, destination, feed } = full();
+    expect(codeOf(() => feed.push(new Chunks().complete({ node: 'disk0', bitmap: 'a' }).eos()))).toBe('limit');
+    expect([destination.state, node.bitmaps]).toEqual(['failed', []]);
+  });
+});
+
 describe('the connection is lost', () => {
   test('precopy: nothing survives, the migration failed', () => {
     const world = new World().start(1, 'a').bits(1, 'a').complete('a');
@@ -311,6 +349,22 @@ describe('order of the whole', () => {
 });
 
 describe('policy patch-2017', () => {
+  test('bits past the end of the disk never stay in a bitmap that is reused', () => {
+    const data = [...new Uint8Array(8).fill(255), ...new Uint8Array(24).fill(255)];
+    for (const strict of [true, false]) {
+      for (const sent of [48, 64]) {
+        const graph = new MemoryGraph();
+        const node = graph.addNode({ name: 'disk0', size: 1536 });
+        const mine = node.create({ name: 'b', granularity: 512 });
+        const feed = new Feed(new Destination(graph, { policy: 'patch-2017', strict }));
+        const section = new Chunks().start({ node: 'disk0', bitmap: 'b' }, 512, 1).bits({}, 0, 3, data).eos();
+        codeOf(() => feed.push(section.subarray(0, section.length - 1).subarray(0, sent)));
+        feed.destination.connectionLost();
+        expect(mine.bits.anyBits(3, 64)).toBe(false);
+      }
+    }
+  });
+
   const patch = { policy: 'patch-2017' } as const;
 
   test('a bitmap of the same granularity is reused; bits overwrite it', () => {

@@ -89,12 +89,46 @@ describe('rows of section 4', () => {
     expect(sectionBytes(source).length).toBe(21 + 1024 + 13 + 13 + 1 + 1);
     expect(disk.find('b')?.info()).toMatchObject({ busy: false, count: G });
   });
-  test('no bitmaps: sections of EOS only', () => {
-    const source = new Source(new MemoryGraph());
+  test('no bitmaps: a START section of EOS only, and no section after it', () => {
+    for (const profile of ['qemu', 'compact'] as const) {
+      const source = new Source(new MemoryGraph(), { profile });
+      source.setup();
+      expect([...sectionBytes(source)]).toEqual([1]);
+      source.iterate();
+      expect([...sectionBytes(source)]).toEqual([]);
+      source.complete();
+      expect([...sectionBytes(source)]).toEqual([]);
+      expect([source.state, source.pendingBytes()]).toEqual(['done', 0]);
+      expect([...new Source(new MemoryGraph(), { profile }).sections()].map((bytes) => [...bytes])).toEqual([[1]]);
+    }
+  });
+  test('what is pending in bytes is what is still sent, and nothing in the end', () => {
+    const { graph, disk } = world('a', 'b');
+    for (let at = 0; at < 20_000; at += 977) disk.find('a')?.bits.set(at * G);
+    const source = new Source(graph);
+    expect(source.pendingBytes()).toBe(0);
     source.setup();
-    expect([...sectionBytes(source)]).toEqual([1]);
+    sectionBytes(source);
+    const all = source.pendingBytes();
     source.complete();
-    expect([...sectionBytes(source)]).toEqual([1]);
+    const window = new Uint8Array(16_384);
+    let sent = 0;
+    do {
+      expect(sent + source.pendingBytes()).toBe(all);
+      sent += source.encodeInto(window);
+    } while (source.state !== 'done');
+    expect([sent, source.pendingBytes()]).toEqual([all, 0]);
+  });
+  test('a second run is refused, and the first goes on', () => {
+    const { graph } = world('a');
+    const source = new Source(graph);
+    const window = new Uint8Array(16_384);
+    const first = source.sections(window);
+    first.next();
+    expect(codeOf(() => [...source.sections(window)])).toBe('state-invalid');
+    expect(source.state).toBe('precopy');
+    for (const bytes of first) expect(bytes.length).toBeGreaterThan(0);
+    expect(source.state).toBe('done');
   });
   test('after a cancellation the bitmaps may migrate again, with the same bytes', () => {
     const { graph, disk } = world('b');

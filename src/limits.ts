@@ -26,6 +26,21 @@ export interface Limits {
   readonly maxExtents: number;
   /** Bytes of a bitmap set document. */
   readonly maxDocumentBytes: number;
+  // QMP
+  /** Bytes of one message of QEMU. */
+  readonly maxQmpBytes: number;
+  /** Commands that wait for an answer, at once. */
+  readonly maxQmpCommands: number;
+  // qcow2 images
+  /** Bytes of the tables of all bitmaps of an image. */
+  readonly maxBitmapTableBytes: number;
+  /** Bytes of bits that are stored in an image, zeroes among them. */
+  readonly maxStoredBitsBytes: number;
+  /** Bytes of L1, L2, refcount and snapshot tables that are read to prove that nothing else uses a bitmap's clusters. */
+  readonly maxReferenceBytes: number;
+  // Backing chains
+  /** Layers of a chain. */
+  readonly maxChainDepth: number;
 }
 
 const MiB = 1024 * 1024;
@@ -44,6 +59,12 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxHashBytes: 1024 * MiB,
   maxExtents: 16 * MiB,
   maxDocumentBytes: 512 * MiB,
+  maxQmpBytes: 64 * MiB,
+  maxQmpCommands: 1024,
+  maxBitmapTableBytes: 32 * MiB,
+  maxStoredBitsBytes: 4096 * MiB,
+  maxReferenceBytes: 4096 * MiB,
+  maxChainDepth: 200,
 });
 
 /**

@@ -9,7 +9,7 @@ interface Rule {
 
 /**
  * Every rule that is checked, under its stable code: the `code` of a thrown `DirtyBitmapError` and of a `Finding`.
- * Sources are the project's pages wire-format, dirty-bitmap-states, container and versions.
+ * Sources are the project's pages wire-format, dirty-bitmap-states, container, versions and qcow2-bitmaps.
  */
 export const RULES = {
   // How the library is called
@@ -137,11 +137,130 @@ export const RULES = {
 
   // Writing
   'output-exists': { severity: 'error', rule: 'A file that is there is overwritten only where that is asked for.' },
+  'image-locked': { severity: 'error', rule: 'An image that is written is open nowhere else.' },
+  'image-lock-missing': { severity: 'error', rule: 'An image is locked, as QEMU locks it, while it is written.' },
   'size-unknown': {
     severity: 'error',
     rule: 'A bitmap that is sent tells the size of its disk, or how far it is known.',
   },
-  'size-differs': { severity: 'error', rule: 'Bitmaps that are merged, or put beside others, are of disks of one size.' },
+  'size-differs': {
+    severity: 'error',
+    rule: 'Bitmaps that are merged, or put beside others, are of disks of one size.',
+  },
+
+  // QMP
+  'qmp-protocol': {
+    severity: 'error',
+    rule: 'QEMU greets, answers each command with its id, and says the rest in events.',
+  },
+  'qmp-refused': { severity: 'error', rule: 'QEMU does what a command asks.' },
+  'qmp-closed': { severity: 'error', rule: 'The connection to QEMU stays until everything is answered.' },
+  'qmp-timeout': { severity: 'error', rule: 'QEMU greets and answers in time.' },
+
+  // qcow2 images, as they are read: qcow2-bitmaps.md
+  'qcow2-magic': { severity: 'error', rule: 'A qcow2 image begins with QFI and the byte fb.' },
+  'qcow2-version': { severity: 'error', rule: 'An image is of version 2 or 3.' },
+  'qcow2-cluster-bits': { severity: 'error', rule: 'Clusters have 512 bytes to 2 MiB.' },
+  'qcow2-backing-offset': {
+    severity: 'error',
+    rule: "The backing file's name lies between the header and the end of the first cluster.",
+  },
+  'qcow2-backing-size': {
+    severity: 'error',
+    rule: "The backing file's name has at most 1023 bytes and ends in the first cluster.",
+  },
+  'qcow2-crypt-method': { severity: 'error', rule: 'The encryption is none, AES or LUKS.' },
+  'qcow2-l1-offset': { severity: 'error', rule: 'The L1 table begins on a cluster.' },
+  'qcow2-refcount-table-offset': { severity: 'error', rule: 'The refcount table begins on a cluster.' },
+  'qcow2-refcount-table-size': { severity: 'error', rule: 'The refcount table has one cluster to 8 MiB.' },
+  'qcow2-snapshot-count': { severity: 'error', rule: 'An image has at most 65536 snapshots.' },
+  'qcow2-snapshots-offset': { severity: 'error', rule: 'The snapshot table begins on a cluster.' },
+  'qcow2-incompatible-unknown': { severity: 'error', rule: 'Every incompatible feature of the image is known.' },
+  'qcow2-refcount-order': { severity: 'error', rule: 'A refcount has 1 to 64 bits.' },
+  'qcow2-header-length': {
+    severity: 'error',
+    rule: 'The header has at least 104 bytes, a multiple of 8, and ends in the first cluster.',
+  },
+  'qcow2-crypto-header': { severity: 'error', rule: 'The extension of the encryption header has 16 bytes.' },
+  'qcow2-extension-overrun': { severity: 'error', rule: 'A header extension ends within the extension area.' },
+  'qcow2-extension-twice': { severity: 'error', rule: 'An image has one bitmaps extension.' },
+  'qcow2-extension-missing': {
+    severity: 'error',
+    rule: 'An image whose autoclear bit 0 is set has a bitmaps extension.',
+  },
+  'qcow2-extension-length': { severity: 'error', rule: 'The bitmaps extension has 24 bytes.' },
+  'qcow2-extension-reserved': { severity: 'error', rule: 'The reserved field of the bitmaps extension is zero.' },
+  'qcow2-bitmap-count': { severity: 'error', rule: 'The bitmaps extension tells of 1 to 65535 bitmaps.' },
+  'qcow2-directory-size': { severity: 'error', rule: 'The bitmap directory has 1 to 67107840 bytes.' },
+  'qcow2-directory-offset': { severity: 'error', rule: 'The bitmap directory begins on a cluster.' },
+  'qcow2-directory-outside': { severity: 'error', rule: 'The bitmap directory lies wholly inside the file.' },
+  'qcow2-directory-broken': { severity: 'error', rule: 'The entries of the directory fill it exactly.' },
+  'qcow2-directory-padding': { severity: 'warning', rule: 'The padding of a directory entry is zero.' },
+  'qcow2-table-offset': { severity: 'error', rule: 'The table of a bitmap begins on a cluster.' },
+  'qcow2-table-entries': { severity: 'error', rule: 'A bitmap has at least one cluster and at most 512 MiB of bits.' },
+  'qcow2-bitmap-flags': { severity: 'error', rule: 'Bits 3 to 31 of the flags of a bitmap are zero.' },
+  'qcow2-bitmap-type': { severity: 'error', rule: 'A bitmap is of type 1, dirty tracking.' },
+  'qcow2-granularity': { severity: 'error', rule: 'The granularity of a bitmap is 2^0 to 2^63 bytes.' },
+  'qcow2-name-size': { severity: 'error', rule: 'The name of a bitmap has 1 to 1023 bytes.' },
+  'qcow2-name-twice': { severity: 'error', rule: 'The bitmaps of an image have different names.' },
+  'qcow2-table-length': {
+    severity: 'error',
+    rule: 'A bitmap that is not in use has as many clusters as the bits of the disk need.',
+  },
+  'qcow2-table-outside': { severity: 'error', rule: 'The table of a bitmap lies wholly inside the file.' },
+  'qcow2-word-reserved': { severity: 'error', rule: 'Bits 1 to 8 and 56 to 63 of a table word are zero.' },
+  'qcow2-word-ones-with-offset': { severity: 'error', rule: 'A table word with an offset has bit 0 clear.' },
+  'qcow2-data-unaligned': { severity: 'error', rule: 'The bits of a bitmap lie in whole clusters.' },
+  'qcow2-data-outside': { severity: 'error', rule: 'The bits of a bitmap lie wholly inside the file.' },
+  'qcow2-cluster-shared': { severity: 'error', rule: 'A cluster belongs to one bitmap, or to the directory.' },
+  'qcow2-cluster-referenced': { severity: 'error', rule: "Nothing else refers to a bitmap's clusters." },
+  'qcow2-refcount-not-one': { severity: 'error', rule: "A bitmap's clusters have refcount 1." },
+  'qcow2-refcount-block': { severity: 'error', rule: 'A refcount block is an aligned cluster inside the file.' },
+  'qcow2-refcount-table-outside': { severity: 'error', rule: 'The refcount table lies wholly inside the file.' },
+  'qcow2-snapshots-outside': { severity: 'error', rule: 'The snapshot table lies wholly inside the file.' },
+  'qcow2-changed': { severity: 'error', rule: 'An image is not written while it is read.' },
+  'qcow2-dirty': { severity: 'warning', rule: 'The writer of an image closes it (dirty bit).' },
+  'qcow2-corrupt': { severity: 'warning', rule: 'QEMU has found no damage in the image (corrupt bit).' },
+  'qcow2-autoclear-unknown': { severity: 'info', rule: 'Autoclear bits 2 to 63 are not defined.' },
+  'qcow2-stale': { severity: 'warning', rule: 'Every writer of an image keeps its bitmaps (autoclear bit 0).' },
+  'qcow2-in-use-live': { severity: 'info', rule: 'A bitmap that a writer has open is asked of the writer.' },
+  'qcow2-in-use-orphaned': { severity: 'warning', rule: 'A bitmap is saved when its writer ends.' },
+  'qcow2-in-use': { severity: 'warning', rule: 'No bitmap of the image is in use.' },
+  'qcow2-bitmap-unsupported': { severity: 'warning', rule: 'A bitmap is of a kind that QEMU makes.' },
+  'qcow2-unread-broken': { severity: 'warning', rule: 'The table of a bitmap that is not read is well-formed too.' },
+
+  // qcow2 images, as they are written
+  'qcow2-not-writable': { severity: 'error', rule: 'An image that is written is of version 3, whole and clean.' },
+  'qcow2-no-room': { severity: 'error', rule: 'The header and the refcount table have room for what is added.' },
+  'qcow2-write-failed': { severity: 'error', rule: 'The disk takes what is written to an image.' },
+  'qcow2-verify-failed': { severity: 'error', rule: 'An image that was written reads as it was meant.' },
+  'undo-invalid': { severity: 'error', rule: 'An undo file belongs to the image as the change left it.' },
+
+  // Backing chains: merge-and-chain.md sections 11 and 12
+  'backing-string': { severity: 'error', rule: 'A backing string names a file, a directory or a place in a network.' },
+  'backing-missing': { severity: 'error', rule: 'The backing file that an overlay names is there.' },
+  'backing-unreadable': { severity: 'error', rule: 'The backing file that an overlay names can be read.' },
+  'backing-format-unset': {
+    severity: 'error',
+    rule: 'An overlay records the format of its backing file, unless that refers to no other file.',
+  },
+  'backing-format-assumed': { severity: 'warning', rule: 'An overlay records the format of its backing file.' },
+  'chain-loop': { severity: 'error', rule: 'No layer of a chain is below itself.' },
+  'chain-too-deep': { severity: 'error', rule: 'A chain has at most maxChainDepth layers.' },
+  'chain-top-undeclared': {
+    severity: 'warning',
+    rule: 'The format of the top layer is declared: it is never guessed.',
+  },
+  'chain-layer-open': {
+    severity: 'warning',
+    rule: 'An image that a program has open for writing is asked of the program.',
+  },
+  'chain-data-file': { severity: 'error', rule: 'The data file of an image is there and can be read.' },
+  'chain-size-differs': { severity: 'info', rule: 'The layers of a chain have disks of one size.' },
+  'chain-bitmap-invalid': {
+    severity: 'error',
+    rule: 'A bitmap tells what changed where an unbroken run of layers from the top has it, and all of them record.',
+  },
 } as const satisfies Record<string, Rule>;
 
 /** Stable code of a rule. */

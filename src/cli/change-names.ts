@@ -1,4 +1,4 @@
-import { nameFromText, quoted } from '../bytes/text.js';
+import { type Name, nameFromText, quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
 import {
@@ -53,12 +53,7 @@ export function renamed(set: BitmapSet, changes: readonly string[] | undefined):
   const entries = entriesOf(set);
   const byEntry = new Map<SetEntry['bitmap'], NewNames>();
   for (const change of changes) {
-    const { old, names } = parseRename(change);
-    const found = entries.filter((entry) => (old.includes('/') ? entryLabel(entry) : entry.node.node.text) === old);
-    if (found.length === 0) {
-      const what = old.includes('/') ? 'bitmap' : 'node with bitmaps called';
-      throw new DirtyBitmapError('bitmap-not-found', `--rename: there is no ${what} ${quoted(old)}${choice(entries)}`);
-    }
+    const { found, names } = parseRename(change, entries);
     for (const { bitmap } of found) {
       if (byEntry.has(bitmap)) throw argument(change, 'something that no other --rename renames');
       byEntry.set(bitmap, names);
@@ -67,16 +62,35 @@ export function renamed(set: BitmapSet, changes: readonly string[] | undefined):
   return renameInSet(set, ({ bitmap }) => byEntry.get(bitmap) ?? {});
 }
 
-function parseRename(change: string): { readonly old: string; readonly names: NewNames } {
-  const equals = change.indexOf('=');
+/** The bitmaps that OLD=NEW renames. Names may hold `=`, so the first of these that makes OLD a name counts. */
+function parseRename(
+  change: string,
+  entries: readonly SetEntry[],
+): { readonly found: readonly SetEntry[]; readonly names: NewNames } {
+  let first: ReturnType<typeof splitRename> | undefined;
+  for (let equals = change.indexOf('='); equals >= 0; equals = change.indexOf('=', equals + 1)) {
+    const rename = splitRename(change, equals);
+    if (rename === undefined) continue;
+    first ??= rename;
+    const { old, names } = rename;
+    const found = entries.filter((entry) => (old.includes('/') ? entryLabel(entry) : entry.node.node.text) === old);
+    if (found.length > 0) return { found, names };
+  }
+  if (first === undefined) throw argument(change, 'NODE/NAME=NODE/NAME or NODE=NODE, no name empty');
+  const what = first.old.includes('/') ? 'bitmap' : 'node with bitmaps called';
+  throw new DirtyBitmapError(
+    'bitmap-not-found',
+    `--rename: there is no ${what} ${quoted(first.old)}${choice(entries)}`,
+  );
+}
+
+/** OLD and NEW around an `=`, where both are the name of a node or of a bitmap. */
+function splitRename(change: string, equals: number): { readonly old: string; readonly names: NewNames } | undefined {
   const old = change.slice(0, equals);
   const text = change.slice(equals + 1);
-  if (equals < 1 || text === '') throw argument(change, 'OLD=NEW');
   const names = splitNames(text);
-  if (names !== undefined && Math.min(names.node.bytes.length, names.bitmap.bytes.length) === 0) {
-    throw argument(change, 'names that are not empty');
-  }
-  if (old.includes('/') !== (names !== undefined)) throw argument(change, 'NODE/NAME=NODE/NAME or NODE=NODE');
+  if (old === '' || text === '' || old.includes('/') !== (names !== undefined)) return undefined;
+  if (names !== undefined && Math.min(names.node.bytes.length, names.bitmap.bytes.length) === 0) return undefined;
   return { old, names: names ?? { node: nameFromText(text) } };
 }
 
@@ -90,6 +104,7 @@ function argument(change: string, expected: string): DirtyBitmapError {
  * @throws DirtyBitmapError `argument` where names are missing, or given to an input that has its own.
  */
 export function withNode({ input, format, set }: LoadedSet, node: string | undefined, needed: boolean): BitmapSet {
+  if (format === 'qcow2') return node === undefined ? set : renameInSet(set, () => ({ node: imageNode(node) }));
   if (format !== 'nbdinfo') {
     if (node === undefined) return set;
     const message = `--node names what has no name; ${quoted(input, 256)} is a ${format} and has names: use --rename`;
@@ -105,4 +120,13 @@ export function withNode({ input, format, set }: LoadedSet, node: string | undef
     throw new DirtyBitmapError('argument', `--node ${quoted(node)}: expected NODE/NAME`);
   }
   return renameInSet(set, () => names);
+}
+
+/** The node that an image is to belong to. */
+function imageNode(text: string): Name {
+  if (text !== '' && !text.includes('/')) return nameFromText(text);
+  throw new DirtyBitmapError(
+    'argument',
+    `--node ${quoted(text)}: expected the name of a node; an image tells its bitmaps`,
+  );
 }

@@ -8,6 +8,7 @@ import type { Source } from '../io/source.js';
 import { resolveLimits } from '../limits.js';
 import { Gatherer } from '../migration/gatherer.js';
 import type { InputReport, ReportBitmap } from '../report/input-report.js';
+import { openImage } from './open-image.js';
 import { type OpenOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
@@ -20,6 +21,7 @@ export async function loadInput(path: string, options: OpenOptions, terminal: Te
     const reading = { head, offset, limits, onProgress: progress?.update, also: options.also };
     if (format === 'capture') return loadCapture(path, source, reading);
     if (format === 'section') return loadSection(path, source, reading);
+    if (format === 'qcow2') return loadImage(path, reading);
     const { loadDocument } = await import('./load-document.js');
     return loadDocument(path, source, format, reading);
   });
@@ -37,6 +39,14 @@ async function loadCapture(input: string, source: Source, reading: Reading): Pro
   const reader = await readCaptureSource(source, reading);
   const { bitmaps, bytes, summary, findings } = reader;
   return { input, format: 'capture', bytes: bytes + reading.offset, capture: summary, bitmaps, findings };
+}
+
+async function loadImage(input: string, { limits, offset }: Reading): Promise<InputReport> {
+  const image = await openImage(input, { limits, offset });
+  const { qcow2Bitmap, qcow2Summary } = await import('../report/qcow2-report.js');
+  const bitmaps = image.bitmaps.map((bitmap) => qcow2Bitmap(bitmap, image));
+  const { findings, fileSize: bytes } = image;
+  return { input, format: 'qcow2', bytes, qcow2: qcow2Summary(image), bitmaps, findings };
 }
 
 async function loadSection(input: string, source: Source, reading: Reading): Promise<InputReport> {

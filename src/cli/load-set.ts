@@ -1,4 +1,4 @@
-import { nameFromText, quoted } from '../bytes/text.js';
+import { type Name, nameFromText, quoted } from '../bytes/text.js';
 import { SectionParser } from '../chunk/section-decoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import { Findings } from '../findings.js';
@@ -7,10 +7,13 @@ import { type PumpOptions, pump } from '../io/pump.js';
 import type { Source } from '../io/source.js';
 import { type Limits, resolveLimits } from '../limits.js';
 import { Gatherer } from '../migration/gatherer.js';
+import type { Qcow2Bitmap } from '../qcow2/image.js';
+import { bitsOf } from '../qcow2/operations.js';
 import type { Format } from '../report/input-report.js';
-import type { BitmapSet } from '../set/bitmap-set.js';
+import type { BitmapSet, SetBitmap } from '../set/bitmap-set.js';
 import { parseNbdinfo } from '../set/nbdinfo.js';
 import { parseSet, readDocument } from './load-document.js';
+import { nodeNameOf, openImage } from './open-image.js';
 import { type OpenOptions, withInput } from './open-input.js';
 import type { Terminal } from './terminal.js';
 
@@ -21,6 +24,15 @@ export interface LoadedSet {
   /** Of `nbdinfo` one bitmap without names. */
   readonly set: BitmapSet;
   readonly findings: Findings;
+  /** Bitmaps of an image whose bits cannot be believed; they are not in the set. */
+  readonly lost: readonly LostBitmap[];
+}
+
+/** A bitmap that is there, and whose bits are not. */
+interface LostBitmap {
+  readonly name: Name;
+  /** Why, and what to do. */
+  readonly message: string;
 }
 
 /**
@@ -31,14 +43,14 @@ export interface LoadedSet {
 export async function loadSet(path: string, options: OpenOptions, terminal: Terminal): Promise<LoadedSet> {
   return withInput(path, options, terminal, async ({ source, format, head, offset, limits, progress }) => {
     const reading = { head, offset, limits, onProgress: progress?.update };
-    return { input: path, format, ...(await LOADERS[format](source, reading)) };
+    return { input: path, format, lost: [], ...(await LOADERS[format](source, reading, path)) };
   });
 }
 
 type Reading = PumpOptions & { readonly limits?: Partial<Limits> };
-type Loaded = Pick<LoadedSet, 'set' | 'findings'>;
+type Loaded = Pick<LoadedSet, 'set' | 'findings'> & Partial<Pick<LoadedSet, 'lost'>>;
 
-const LOADERS: Readonly<Record<Format, (source: Source, reading: Reading) => Promise<Loaded>>> = {
+const LOADERS: Readonly<Record<Format, (source: Source, reading: Reading, path: string) => Promise<Loaded>>> = {
   async capture(source, reading) {
     const { set, findings } = await readCaptureSource(source, reading);
     return { set, findings };
@@ -55,7 +67,30 @@ const LOADERS: Readonly<Record<Format, (source: Source, reading: Reading) => Pro
     const node = { node: nameFromText(''), size: bitmap.bits.size, bitmaps: [bitmap] };
     return { set: { nodes: [node] }, findings: new Findings(limits.maxFindings) };
   },
+  qcow2: loadImage,
 };
+
+async function loadImage(_source: Source, { limits, offset }: Reading, path: string): Promise<Loaded> {
+  const image = await openImage(path, { limits, offset });
+  const bitmaps: SetBitmap[] = [];
+  const lost: LostBitmap[] = [];
+  for (const bitmap of image.bitmaps) {
+    const { name, auto, bits } = bitmap;
+    if (bits !== undefined) bitmaps.push({ name, recording: auto, persistent: true, bits });
+    else lost.push({ name, message: whyLost(bitmap) });
+  }
+  const node = { node: nameFromText(nodeNameOf(path)), size: image.header.virtualSize, bitmaps };
+  return { set: { nodes: [node] }, findings: image.findings, lost };
+}
+
+function whyLost(bitmap: Qcow2Bitmap): string {
+  try {
+    bitsOf(bitmap);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return '';
+}
 
 async function loadSection(source: Source, reading: Reading): Promise<Loaded> {
   const limits = resolveLimits(reading.limits);
@@ -79,7 +114,9 @@ async function loadSection(source: Source, reading: Reading): Promise<Loaded> {
  * @returns what is to be said on standard error.
  * @throws DirtyBitmapError the first error that was found, with what there is besides.
  */
-export function assertWhole({ input, findings }: LoadedSet): string[] {
+export function assertWhole({ input, format, findings }: LoadedSet): string[] {
+  // An image whose list of bitmaps is broken is refused as it is read; what is wrong with one bitmap is its own.
+  if (format === 'qcow2') return [];
   const errors = findings.list.filter((finding) => finding.severity === 'error');
   const [worst] = errors;
   const gaps = findings.list.filter((finding) => finding.code === 'chunk-gap').length;
@@ -94,4 +131,17 @@ export function assertWhole({ input, findings }: LoadedSet): string[] {
   throw new DirtyBitmapError(code, `${quoted(input, 256)} is bad, nothing was written: ${message}${more}`, {
     ...(offset !== undefined && { offset }),
   });
+}
+
+/**
+ * Refuses to leave a bitmap behind without a word: all that were not chosen by name must have their bits.
+ * @throws DirtyBitmapError `bitmap-inconsistent`.
+ */
+export function assertNoneLost({ input, lost, set }: LoadedSet): void {
+  const [first] = lost;
+  if (first === undefined) return;
+  const rest = set.nodes.flatMap(({ bitmaps }) => bitmaps.map(({ name }) => quoted(name.text, 80)));
+  const others = rest.length > 0 ? `; choose the others with --select (${rest.slice(0, 20).join(', ')})` : '';
+  const message = `${quoted(input, 256)}: ${first.message}${others}`;
+  throw new DirtyBitmapError('bitmap-inconsistent', message);
 }

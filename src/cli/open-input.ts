@@ -88,17 +88,11 @@ export async function withInput<T>(
 
 /**
  * What kind of input begins like this. Anything unknown counts as a capture, whose reader says best what it is not.
- * @throws DirtyBitmapError `unsupported` for a qcow2 image, and for a document with a byte order mark.
+ * @throws DirtyBitmapError `unsupported` for a document with a byte order mark.
  */
 function detectFormat(head: Uint8Array): Format {
   const text = String.fromCharCode(...head.subarray(0, 1024));
-  if (text.startsWith('QFI\xfb')) {
-    throw new DirtyBitmapError(
-      'unsupported',
-      'a qcow2 image: this version does not read images yet; `qemu-img info IMAGE` lists their bitmaps',
-      { offset: 0 },
-    );
-  }
+  if (text.startsWith('QFI\xfb')) return 'qcow2';
   if (text.startsWith('\xef\xbb\xbf')) {
     throw new DirtyBitmapError(
       'unsupported',

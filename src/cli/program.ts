@@ -5,12 +5,15 @@ import { DEFAULT_LIMITS, type Limits } from '../limits.js';
 import { QEMU_VERSIONS } from '../migration/qemu-version.js';
 import type { Format } from '../report/input-report.js';
 import { jsonText } from '../report/text.js';
+import { addBitmapCommands } from './bitmap-commands.js';
+import { addChainCommands } from './chain-commands.js';
+import { addPlanCommands } from './plan-commands.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWriteCommands } from './write-commands.js';
 
 type InputFormat = Format | 'auto';
 
-const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo'];
+const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo', 'qcow2'];
 
 /** A number of bytes as qemu-img takes it: `4096`, `0x1000`, `4k`. */
 function parseBytes(text: string): number {
@@ -69,7 +72,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
       '\nINPUT is a file, or - for standard input. Exit codes: 0 fine, 1 the input is bad or differs, 2 used wrongly, 3 cannot be read or written.',
     );
 
-  inputOptions(program.command('info').argument('<input...>', 'captures, sections or bitmap sets'))
+  inputOptions(program.command('info').argument('<input...>', 'captures, sections, bitmap sets or qcow2 images'))
     .description('what is in it: bitmaps, their flags, how much is dirty, findings')
     .option('--json', 'one JSON document')
     .action(async (inputs, options) => {
@@ -77,16 +80,17 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
       done(await info(inputs, options, terminal));
     });
 
-  inputOptions(program.command('map').argument('<input>', 'a capture, a section or a bitmap set'))
+  inputOptions(program.command('map').argument('<input>', 'a capture, a section, a bitmap set or a qcow2 image'))
     .description('the dirty extents of one bitmap')
     .option('--bitmap <name>', 'NODE/NAME or NAME; may be left out where there is only one')
+    .option('--chain', 'of all layers of the backing chain of a qcow2 image together')
     .option('--json', 'the shape of nbdinfo --map --json')
     .action(async (input, options) => {
       const { map } = await import('./commands/map.js');
       done(await map(input, options, terminal));
     });
 
-  inputOptions(program.command('check').argument('<input...>', 'captures, sections or bitmap sets'))
+  inputOptions(program.command('check').argument('<input...>', 'captures, sections, bitmap sets or qcow2 images'))
     .description('every violation, with its rule and byte offset; what a QEMU would do with a capture')
     .addOption(
       new Option('--as <qemu>', 'what that QEMU would do with it; qemu is 7.2').choices([
@@ -111,6 +115,9 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
     });
 
   addWriteCommands(program, inputOptions, terminal, done);
+  addBitmapCommands(program, parseBytes, terminal, done);
+  addChainCommands(program, parseLimit, terminal, done);
+  addPlanCommands(program, terminal, done);
   return program;
 }
 

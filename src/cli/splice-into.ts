@@ -24,14 +24,18 @@ export async function spliceInto(
   options: OutputOptions,
   terminal: Terminal,
 ): Promise<Spliced> {
-  const { machine, profile, output, force } = options;
+  const { machine, profile, output, force, limit } = options;
   if (machine !== undefined) {
     throw new DirtyBitmapError('argument', '--machine is that of the capture of --into; leave it out');
   }
   const source = await openSource(capture, { blocking: true });
   const progress = await startProgress(terminal, capture, source.size);
   try {
-    const plan = await planSplice(source, { put: set }, { profile, onProgress: progress?.update });
+    const plan = await planSplice(
+      source,
+      { put: set },
+      { profile, ...(limit && { limits: limit }), onProgress: progress?.update },
+    );
     const target = { output, ...(force !== undefined && { force }) };
     return { done: plan.done, bytes: await writePieces(splicePieces(source, plan), target, terminal) };
   } finally {

@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { Profile } from '../migration/cutter.js';
+import { imageOptions } from './bitmap-commands.js';
 import type { Terminal } from './terminal.js';
 import type { OutputKind } from './write-set.js';
 
 const KINDS: readonly OutputKind[] = ['capture', 'section', 'set', 'nbdinfo'];
+const WITH_IMAGES: readonly OutputKind[] = [...KINDS, 'qcow2'];
 const PROFILES: readonly Profile[] = ['qemu', 'compact'];
 
 /** Registers the commands that write or compare. `inputOptions` adds how inputs are read. */
@@ -15,9 +17,14 @@ export function addWriteCommands(
 ): void {
   const list = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
-  outputOptions(inputOptions(program.command('convert').argument('<input>', 'a capture, a section, a set, nbdinfo')))
-    .description('the same bitmaps as a capture, a section, a bitmap set or a map of nbdinfo')
-    .addOption(new Option('-O, --output-format <kind>', 'what to write').choices(KINDS).makeOptionMandatory())
+  const convertCommand = program.command('convert').argument('<input>', 'any input');
+  imageOptions(outputOptions(inputOptions(convertCommand)))
+    .description('the same bitmaps in another form, or in a qcow2 image')
+    .addOption(
+      new Option('-O, --output-format <kind>', 'what to write; qcow2: into an image that is there')
+        .choices(WITH_IMAGES)
+        .makeOptionMandatory(),
+    )
     .option('--select <name>', 'NODE/NAME or NAME of a bitmap to take, several times for several; default all', list)
     .option('--rename <old=new>', 'NODE/NAME=NODE/NAME or NODE=NODE, several times for several', list)
     .option('--into <capture>', 'put them into this capture; all its other bytes stay as they are')
@@ -46,10 +53,10 @@ export function addWriteCommands(
 
 function outputOptions(command: Command): Command {
   return command
-    .requiredOption('-o, --output <file>', 'where to; - is standard output')
-    .option('--force', 'overwrite the output where it is there')
+    .requiredOption('-o, --output <file>', 'where to; - is standard output; for qcow2 the image')
+    .option('--force', 'overwrite the output where it is there; for qcow2 bitmaps of the same names')
     .option('--machine <name>', 'of a capture: machine type of the QEMU that loads it (default: none)')
     .addOption(new Option('--profile <profile>', 'as QEMU sends (default), or the smallest it takes').choices(PROFILES))
     .option('--msgpack', 'a set as MessagePack instead of JSON')
-    .option('--node <node/name>', 'the name of a bitmap that has none (nbdinfo)');
+    .option('--node <name>', 'NODE/NAME of a bitmap that has none (nbdinfo), NODE of an image (default: its file)');
 }

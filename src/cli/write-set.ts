@@ -2,6 +2,7 @@ import { quoted } from '../bytes/text.js';
 import { encodeCapture, encodeSection } from '../capture/capture-encoder.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type Pieces, writeFile } from '../io/write-file.js';
+import type { Limits } from '../limits.js';
 import type { Profile } from '../migration/cutter.js';
 import { type Mapped, mapJson } from '../report/map-document.js';
 import { type BitmapSet, knownEnd } from '../set/bitmap-set.js';
@@ -10,13 +11,13 @@ import { writeSetJson } from '../set/set-json.js';
 import { type Terminal, writeOut } from './terminal.js';
 
 /** What a set can be written as. */
-export type OutputKind = 'capture' | 'section' | 'set' | 'nbdinfo';
+export type OutputKind = 'capture' | 'section' | 'set' | 'nbdinfo' | 'qcow2';
 
 /** How a set is written. */
 export interface OutputOptions {
   /** What it is written as. */
   readonly outputFormat: OutputKind;
-  /** A file, or `-`. */
+  /** A file, or `-`; an image that is there for `qcow2`. */
   readonly output: string;
   readonly force?: boolean;
   /** Of a capture. Default `none`. */
@@ -25,6 +26,8 @@ export interface OutputOptions {
   readonly profile?: Profile;
   /** A set as MessagePack rather than JSON. */
   readonly msgpack?: boolean;
+  /** Limits on what is read and written. */
+  readonly limit?: Partial<Limits>;
 }
 
 const PROFILED: readonly OutputKind[] = ['capture', 'section'];
@@ -71,7 +74,7 @@ export async function writePieces(
 
 async function piecesOf(
   set: BitmapSet,
-  { outputFormat: as, machine, profile, msgpack }: OutputOptions,
+  { outputFormat: as, machine, profile, msgpack, limit }: OutputOptions,
 ): Promise<Pieces> {
   if (as === 'capture') return encodeCapture(set, { machine, profile });
   if (as === 'section') return encodeSection(set, { profile });
@@ -79,9 +82,9 @@ async function piecesOf(
     return texts((write) => {
       for (const text of mapJson(mapped(set))) write(text);
     });
-  if (msgpack !== true) return texts((write) => writeSetJson(set, write));
+  if (msgpack !== true) return texts((write) => writeSetJson(set, write, limit));
   const { encodeSetMsgpack } = await import('../msgpack/set.js');
-  return [encodeSetMsgpack(set)];
+  return [encodeSetMsgpack(set, limit)];
 }
 
 /** The one bitmap of a map, which says nothing of its name. */

@@ -4,3 +4,8 @@
  */
 export { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 export { captureEvents, type ReadCaptureOptions, readCapture } from './capture-file.js';
+export { hasWriter, type ImageLock, type LockKind, type LockOptions, lockImage } from './image-lock.js';
+export { type CommitImageOptions, type Committed, commitImage, undoCommit } from './qcow2-commit.js';
+export { openRandomAccess, type RandomAccessFile } from './random-access-file.js';
+export { readImage } from './read-image.js';
+export { type Pieces, type WriteFileOptions, writeFile } from './write-file.js';

@@ -11,6 +11,7 @@ export function infoText(info: InfoDocument, paint: Paint): string[] {
   const name = info.input === '-' ? 'standard input' : printable(info.input);
   const lines = [`${name}: ${info.format}, ${formatBytesExact(info.bytes)}`];
   if (info.capture !== undefined && info.capture.version !== null) lines.push(...captureText(info.capture, paint));
+  if (info.qcow2 !== undefined) lines.push(...qcow2Text(info.qcow2, paint));
   lines.push('', ...bitmapsText(info.bitmaps, info.format));
   if (info.findings.length > 0) lines.push('', ...info.findings.map((finding) => findingText(finding, paint)));
   return lines;
@@ -37,6 +38,22 @@ function captureText(capture: NonNullable<InfoDocument['capture']>, paint: Paint
   return lines;
 }
 
+function qcow2Text(image: NonNullable<InfoDocument['qcow2']>, paint: Paint): string[] {
+  const { version, virtualSize, clusterSize, encryption, backing, dataFile } = image;
+  const parts = [
+    `qcow2 version ${version}, disk of ${formatBytesExact(virtualSize)}, clusters of ${formatBytes(clusterSize)}`,
+  ];
+  if (encryption !== 'none') parts.push(`encrypted (${encryption})`);
+  if (image.dirty) parts.push(paint('dirty', 'warning'));
+  if (image.corrupt) parts.push(paint('corrupt', 'error'));
+  const lines = [parts.join(', ')];
+  if (backing !== null)
+    lines.push(`backing file ${printable(backing.name)} (${printable(backing.format ?? 'format not recorded')})`);
+  if (dataFile !== null)
+    lines.push(`data file ${printable(dataFile.name ?? 'not recorded')}${dataFile.raw ? ', raw' : ''}`);
+  return lines;
+}
+
 const COLUMNS: readonly Column[] = [
   { title: 'NODE' },
   { title: 'BITMAP' },
@@ -58,10 +75,10 @@ function bitmapsText(bitmaps: readonly BitmapDocument[], format: InfoDocument['f
     bitmap.node ?? '-',
     bitmap.name,
     [bitmap.recording ? 'recording' : 'disabled', bitmap.persistent ? 'persistent' : 'transient'].join(', '),
-    bitmap.complete ? 'complete' : 'incomplete',
+    bitmap.trust ?? (bitmap.complete ? 'complete' : 'incomplete'),
     formatBytes(bitmap.granularity),
-    formatBytesExact(bitmap.count),
-    formatBytes(bitmap.coveredBytes),
+    bitmap.count === null ? 'not known' : formatBytesExact(bitmap.count),
+    bitmap.count === null ? '-' : formatBytes(bitmap.coveredBytes),
     ...(wire
       ? [`${bitmap.chunks?.data ?? 0} data, ${bitmap.chunks?.zeroes ?? 0} zero`, formatBytes(bitmap.wireBytes ?? 0)]
       : []),

@@ -3,9 +3,10 @@ import { hashWords } from '../bitmap/sha256.js';
 import { type Name, toHex } from '../bytes/text.js';
 import type { CaptureSummary } from '../capture/capture-reader.js';
 import type { Finding, Findings } from '../findings.js';
+import type { Trust } from '../qcow2/trust.js';
 
 /** What kind of input it is. */
-export type Format = 'capture' | 'section' | 'set' | 'nbdinfo';
+export type Format = 'capture' | 'section' | 'set' | 'nbdinfo' | 'qcow2';
 
 /** A bitmap of an input, whatever the input's kind. What a kind does not know is undefined. */
 export interface ReportBitmap {
@@ -22,7 +23,28 @@ export interface ReportBitmap {
   /** Bytes of its chunks on the wire. */
   readonly wireBytes?: number;
   readonly chunks?: { readonly data: number; readonly zeroes: number };
-  readonly bits: Bitmap;
+  /** Of a bitmap in an image: whether its bits can be believed, and its flags as `qemu-img info` calls them. */
+  readonly trust?: Trust;
+  readonly flags?: readonly string[];
+  /** Undefined where the input has none that can be believed. */
+  readonly bits: Bitmap | undefined;
+}
+
+/** What `info` says of an image, beside its bitmaps. Sizes in bytes. */
+export interface Qcow2Summary {
+  readonly version: number;
+  readonly virtualSize: number;
+  readonly clusterSize: number;
+  readonly refcountBits: number;
+  readonly encryption: string;
+  readonly extendedL2: boolean;
+  /** As the image records it; nobody looks whether it is there. */
+  readonly backing: { readonly name: string; readonly format: string | null } | null;
+  readonly dataFile: { readonly name: string | null; readonly raw: boolean } | null;
+  readonly dirty: boolean;
+  readonly corrupt: boolean;
+  /** Whether the bitmaps are to be believed (autoclear bit 0). */
+  readonly bitmapsValid: boolean;
 }
 
 /** An input as it was read. */
@@ -33,6 +55,7 @@ export interface InputReport {
   /** Bytes of it. */
   readonly bytes: number;
   readonly capture?: CaptureSummary;
+  readonly qcow2?: Qcow2Summary;
   readonly bitmaps: readonly ReportBitmap[];
   readonly findings: Findings;
 }
@@ -47,10 +70,13 @@ export interface BitmapDocument {
   readonly recording: boolean;
   readonly persistent: boolean;
   readonly complete: boolean;
-  readonly count: number;
+  /** Null where the bits are not there. */
+  readonly count: number | null;
   readonly coveredBytes: number;
   readonly wireBytes?: number;
   readonly chunks?: { readonly data: number; readonly zeroes: number };
+  readonly trust?: Trust;
+  readonly flags?: readonly string[];
   readonly sha256: string | null;
 }
 
@@ -69,6 +95,7 @@ export interface InfoDocument {
     readonly sections: CaptureSummary['sections'];
     readonly commands: readonly string[];
   };
+  readonly qcow2?: Qcow2Summary;
   readonly bitmaps: readonly BitmapDocument[];
   readonly findings: readonly Finding[];
 }
@@ -85,7 +112,7 @@ export interface Sha256 {
  * @param maxHashBytes bytes of words that are hashed in all; what does not fit has no hash (null), and a finding says so.
  */
 export function infoDocument(report: InputReport, sha256: () => Sha256, maxHashBytes: number): InfoDocument {
-  const { input, format, bytes, capture, findings } = report;
+  const { input, format, bytes, capture, qcow2, findings } = report;
   const budget = { left: maxHashBytes };
   const bitmaps = report.bitmaps.map((bitmap) => bitmapDocument(bitmap, sha256, budget, findings));
   return {
@@ -104,6 +131,7 @@ export function infoDocument(report: InputReport, sha256: () => Sha256, maxHashB
         commands: capture.commands,
       },
     }),
+    ...(qcow2 && { qcow2 }),
     bitmaps,
     findings: findings.list,
   };
@@ -115,7 +143,8 @@ function bitmapDocument(
   budget: { left: number },
   findings: Findings,
 ): BitmapDocument {
-  const { node, name, granularity, recording, persistent, complete, coveredBytes, wireBytes, chunks, bits } = bitmap;
+  const { node, name, granularity, recording, persistent, complete, coveredBytes, wireBytes, chunks } = bitmap;
+  const { trust, flags, bits } = bitmap;
   return {
     node: node?.text ?? null,
     ...(node && !node.clean && { nodeHex: toHex(node.bytes) }),
@@ -125,10 +154,12 @@ function bitmapDocument(
     recording,
     persistent,
     complete,
-    count: bits.count(),
+    count: bits?.count() ?? null,
     coveredBytes,
     ...(wireBytes !== undefined && { wireBytes }),
     ...(chunks && { chunks: { data: chunks.data, zeroes: chunks.zeroes } }),
+    ...(trust && { trust }),
+    ...(flags && { flags }),
     sha256: hashOf(bitmap, sha256, budget, findings),
   };
 }
@@ -140,6 +171,8 @@ function hashOf(
   budget: { left: number },
   findings: Findings,
 ): string | null {
+  const { bits } = bitmap;
+  if (bits === undefined) return null;
   // QEMU has one word even for a disk of no bytes.
   const granules = Math.max(1, Math.ceil(bitmap.coveredBytes / bitmap.granularity));
   const bytes = Math.ceil(granules / 64) * 8;
@@ -151,6 +184,6 @@ function hashOf(
   }
   budget.left -= bytes;
   const hash = sha256();
-  hashWords(bitmap.bits, granules, hash);
+  hashWords(bits, granules, hash);
   return hash.hex();
 }

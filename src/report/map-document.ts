@@ -1,3 +1,4 @@
+import type { Bitmap } from '../bitmap/bitmap.js';
 import type { ReportBitmap } from './input-report.js';
 
 /** One run of the JSON of `map`, in the shape of `nbdinfo --map=qemu:dirty-bitmap:NAME --json`. Offsets and lengths in bytes. */
@@ -10,7 +11,9 @@ export interface MapExtent {
 }
 
 /** What a map is made of. */
-export type Mapped = Pick<ReportBitmap, 'bits' | 'coveredBytes'>;
+export interface Mapped extends Pick<ReportBitmap, 'coveredBytes'> {
+  readonly bits: Bitmap;
+}
 
 /** Characters of text that are put together before they are handed on. */
 const PIECE = 64 * 1024;

@@ -5,7 +5,13 @@ import type { NaiveBitmap } from './naive-bitmap.js';
 
 /** Something that is done to a bitmap and to its model. */
 export type Operation =
-  | { readonly do: 'set' | 'clear'; readonly bit: number; readonly bits: number; readonly inside: number; readonly less: number }
+  | {
+      readonly do: 'set' | 'clear';
+      readonly bit: number;
+      readonly bits: number;
+      readonly inside: number;
+      readonly less: number;
+    }
   | { readonly do: 'single' | 'each'; readonly bit: number; readonly step: number; readonly times: number }
   | { readonly do: 'write'; readonly bit: number; readonly bytes: Uint8Array }
   | { readonly do: 'zero' | 'clearBits'; readonly bit: number; readonly bits: number };

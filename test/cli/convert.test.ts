@@ -20,7 +20,7 @@ import { entriesOf, entryLabel } from '../../src/set/rename-set.js';
 import { formatSetJson, parseSetJson } from '../../src/set/set-json.js';
 import { bitmapsOf, loadStream, mapByNbdinfo } from '../support/qemu.js';
 import { type CliResult, runCli } from '../support/run-cli.js';
-import { setOf } from '../support/sets.js';
+import { type Sketch, setOf } from '../support/sets.js';
 import { VECTORS } from '../support/vectors.js';
 import { describeWithQemu } from '../support/with-qemu.js';
 
@@ -151,8 +151,32 @@ describe('convert', () => {
     const { end } = JSON.parse(readFileSync(at('map.json'), 'utf8')).reduce(
       (_: unknown, run: { offset: number; length: number }) => ({ end: run.offset + run.length }),
     );
-    expect(stderr).toContain(`does not tell the size of the disk; its map ends at byte ${end}`);
+    expect(stderr).toContain(`the size of its disk is not told; the map ends at byte ${end}`);
     expect((await good('one.json', 'nbdinfo', 'map.json', '--force')).stderr).toBe('');
+  });
+
+  it('says where it writes what is not known', async () => {
+    writeFileSync(at('part.json'), formatSetJson(setOf({ size: 2 ** 21, covered: 2 ** 20, dirty: [[0, 65_536]] })));
+    expect((await good('part.json', 'capture', 'out.bin')).stderr).toContain('known up to byte 1048576 of 2097152');
+    expect((await good('part.json', 'nbdinfo', 'map.json')).stderr).toContain('the map ends at byte 1048576');
+    expect((await good('part.json', 'set', 'set.json')).stderr).toBe('');
+  });
+
+  it('renames what has = in its name', async () => {
+    writeFileSync(at('odd.json'), formatSetJson(setOf({ name: 'a=b' }, { name: 'c' })));
+    await good('odd.json', 'set', 'out.json', '--rename', 'disk0/a=b=disk0/d=e');
+    expect(namesIn(at('out.json'))).toEqual(['disk0/d=e', 'disk0/c']);
+  });
+
+  it('takes the limits of the command line for what it writes, too', async () => {
+    const many = Array.from({ length: 30 }, (_, i): Sketch => ({ name: `b${i}` }));
+    writeFileSync(at('many.json'), formatSetJson(setOf(...many)));
+    const few = ['--limit', 'maxBitmaps=20'];
+    expect((await convert('many.json', 'set', 'out.json', ...few)).code).toBe(1);
+    await good('one.json', 'capture', 'one.bin');
+    expect(
+      (await convert('one.json', 'capture', 'o.bin', '--into', at('one.bin'), '--limit', 'maxBitmaps=0')).code,
+    ).toBe(1);
   });
 
   it('takes only what is selected, and renames it', async () => {

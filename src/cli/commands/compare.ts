@@ -3,7 +3,7 @@ import { DirtyBitmapError } from '../../errors.js';
 import { findingText, type Paint } from '../../report/info-text.js';
 import { plural } from '../../report/text.js';
 import { bitDifferences, type FieldDifference, fieldDifferences, type Pair, pairUp } from '../../set/compare-sets.js';
-import { entriesOf, entryLabel, type SetEntry } from '../../set/rename-set.js';
+import { entriesOf, entryLabel, renameInSet, type SetEntry } from '../../set/rename-set.js';
 import { choice, entryOf } from '../change-names.js';
 import { type LoadedSet, loadSet } from '../load-set.js';
 import { type InputOptions, openOptions } from '../open-input.js';
@@ -29,7 +29,7 @@ interface Writer {
 /** `compare A B`: bitmap by bitmap, what only one of two inputs has; exit code 1 where they differ. */
 export async function compare(a: string, b: string, options: CompareOptions, terminal: Terminal): Promise<number> {
   const [ownA = {}, ownB = {}] = openOptions([a, b], options);
-  const inputs = [await loadSet(a, ownA, terminal), await loadSet(b, ownB, terminal)] as const;
+  const inputs = sameNode(await loadSet(a, ownA, terminal), await loadSet(b, ownB, terminal));
   const out = new Output(terminal);
   const paint = painter(terminal.stdout, terminal.env);
   const writer = options.json === true ? jsonWriter(out, a, b) : textWriter(out, paint);
@@ -61,6 +61,16 @@ export async function compare(a: string, b: string, options: CompareOptions, ter
   return whole && counts.different + counts['only-in-a'] + counts['only-in-b'] === 0 ? EXIT.OK : EXIT.BAD;
 }
 
+/** An image tells no node: its bitmaps are those of the other input's only one. */
+function sameNode(a: LoadedSet, b: LoadedSet): readonly [LoadedSet, LoadedSet] {
+  if (a.format === 'qcow2' && b.set.nodes.length === 1) return [onNode(a, b), b];
+  return b.format === 'qcow2' && a.set.nodes.length === 1 ? [a, onNode(b, a)] : [a, b];
+}
+
+function onNode(image: LoadedSet, other: LoadedSet): LoadedSet {
+  return { ...image, set: renameInSet(image.set, () => ({ node: other.set.nodes[0]?.node })) };
+}
+
 function pairsOf([a, b]: readonly [LoadedSet, LoadedSet], wanted: string | undefined): readonly Pair[] {
   if (wanted === undefined && a.format !== 'nbdinfo' && b.format !== 'nbdinfo') return pairUp(a.set, b.set);
   return [{ a: onlyOf(a, wanted), b: onlyOf(b, wanted) }];
@@ -77,7 +87,9 @@ function onlyOf({ format, input, set }: LoadedSet, wanted: string | undefined): 
 }
 
 /** Says the worst that was found in an input; false where that is an error. Ranges left out are none: they are clean. */
-function sayWorst({ input, findings }: LoadedSet, terminal: Terminal): boolean {
+function sayWorst({ input, findings, lost }: LoadedSet, terminal: Terminal): boolean {
+  for (const { message } of lost) terminal.stderr.write(`dirtybitmap: ${printable(input)}: ${printable(message)}\n`);
+  if (lost.length > 0) return false;
   const worst = findings.list.find(({ severity }) => severity === 'error');
   if (worst === undefined) return true;
   const paint = painter(terminal.stderr, terminal.env);

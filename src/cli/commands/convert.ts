@@ -3,16 +3,18 @@ import { DirtyBitmapError } from '../../errors.js';
 import { checkOutput } from '../../io/write-file.js';
 import { formatBytesExact, plural } from '../../report/text.js';
 import { type BitmapSet, knownEnd } from '../../set/bitmap-set.js';
-import { entriesOf } from '../../set/rename-set.js';
+import { entriesOf, entryLabel } from '../../set/rename-set.js';
+import type { ImageChangeOptions } from '../change-image.js';
 import { renamed, selected, withNode } from '../change-names.js';
-import { assertWhole, loadSet } from '../load-set.js';
+import { assertNoneLost, assertWhole, loadSet } from '../load-set.js';
 import { type InputOptions, openOptions } from '../open-input.js';
+import { putIntoImage } from '../put-into-image.js';
 import { spliceInto } from '../splice-into.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.js';
 
 /** What `convert` can be asked. */
-export interface ConvertOptions extends InputOptions, OutputOptions {
+export interface ConvertOptions extends InputOptions, OutputOptions, ImageChangeOptions {
   /** NODE/NAME of those to take; default all. */
   readonly select?: readonly string[];
   /** OLD=NEW. */
@@ -31,12 +33,14 @@ export async function convert(input: string, options: ConvertOptions, terminal: 
   }
   const [own = {}] = openOptions([input], options);
   // Before a large input is read.
-  if (options.output !== '-') await checkOutput(options.output, options);
+  if (options.output !== '-' && options.outputFormat !== 'qcow2') await checkOutput(options.output, options);
   const loaded = await loadSet(input, own, terminal);
   const notes = assertWhole(loaded);
+  if (options.select === undefined) assertNoneLost(loaded);
   const named = withNode(loaded, options.node, options.outputFormat !== 'nbdinfo');
   const set = renamed(selected(named, options.select), options.rename);
-  if (options.outputFormat === 'nbdinfo') notes.push(...endNote(set, input));
+  if (options.outputFormat === 'qcow2') return await putIntoImage(set, options, terminal);
+  notes.push(...endNotes(set, input, options.outputFormat));
   const { into } = options;
   const spliced = into === undefined ? undefined : await spliceInto(into, set, options, terminal);
   const bytes = spliced?.bytes ?? (await writeSet(set, options, terminal));
@@ -50,12 +54,20 @@ export async function convert(input: string, options: ConvertOptions, terminal: 
   return EXIT.OK;
 }
 
-/** A stream tells no size of a disk: its map ends where its ranges do, and what follows is not in it. */
-function endNote(set: BitmapSet, input: string): string[] {
-  const [only] = entriesOf(set);
-  const end = only && only.node.size === undefined ? knownEnd(only.node, only.bitmap) : undefined;
-  if (end === undefined) return [];
-  return [
-    `${printable(input)} does not tell the size of the disk; its map ends at byte ${end}, up to where it was sent`,
-  ];
+/** What an output makes of a bitmap that is known only up to a part of its disk. */
+function endNotes(set: BitmapSet, input: string, as: OutputOptions['outputFormat']): string[] {
+  if (as === 'set') return [];
+  return entriesOf(set).flatMap((entry) => {
+    const { node, bitmap } = entry;
+    const end = knownEnd(node, bitmap);
+    if (end === undefined || (node.size !== undefined && end >= node.size)) return [];
+    const what = `${printable(input)}: ${printable(entryLabel(entry))}`;
+    if (as === 'nbdinfo') {
+      const size = node.size === undefined ? 'the size of its disk is not told' : `its disk has ${node.size} bytes`;
+      return [`${what}: ${size}; the map ends at byte ${end}, up to where the bitmap is known`];
+    }
+    return node.size === undefined
+      ? []
+      : [`${what} is known up to byte ${end} of ${node.size}; the rest is written as clean`];
+  });
 }

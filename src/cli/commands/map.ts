@@ -1,5 +1,8 @@
+import type { Bitmap } from '../../bitmap/bitmap.js';
+import { quoted } from '../../bytes/text.js';
+import { DirtyBitmapError } from '../../errors.js';
 import { findingText } from '../../report/info-text.js';
-import type { InputReport } from '../../report/input-report.js';
+import type { InputReport, ReportBitmap } from '../../report/input-report.js';
 import { mapJson, mapText } from '../../report/map-document.js';
 import { loadInput } from '../load-input.js';
 import { type InputOptions, openOptions } from '../open-input.js';
@@ -9,9 +12,11 @@ import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 /** `map INPUT`: the dirty extents of one bitmap. */
 export async function map(
   input: string,
-  options: InputOptions & { readonly json?: boolean; readonly bitmap?: string },
+  options: InputOptions & { readonly json?: boolean; readonly bitmap?: string; readonly chain?: boolean },
   terminal: Terminal,
 ): Promise<number> {
+  // Never by itself: a bitmap of an overlay is not that of its backing file.
+  if (options.chain === true) return await (await import('./map-chain.js')).mapChain(input, options, terminal);
   const [own = {}] = openOptions([input], options);
   const report = await loadInput(input, own, terminal);
   const bad = report.findings.counts.error > 0;
@@ -22,7 +27,8 @@ export async function map(
     return EXIT.BAD;
   }
   const bitmap = selectBitmap(report, options.bitmap);
-  for (const text of options.json === true ? mapJson(bitmap) : mapText(bitmap)) await writeOut(terminal, text);
+  const mapped = { bits: bitsIn(bitmap), coveredBytes: bitmap.coveredBytes };
+  for (const text of options.json === true ? mapJson(mapped) : mapText(mapped)) await writeOut(terminal, text);
   return bad ? EXIT.BAD : EXIT.OK;
 }
 
@@ -34,4 +40,11 @@ function tellWorst(report: InputReport, terminal: Terminal): void {
   if (worst === undefined) return;
   const rest = more > 0 ? ` (and ${more} more: see dirtybitmap check)` : '';
   terminal.stderr.write(`dirtybitmap: ${findingText(worst, paint)}${rest}\n`);
+}
+
+/** @throws DirtyBitmapError `bitmap-inconsistent` for one whose bits cannot be believed. */
+function bitsIn({ name, trust, bits }: ReportBitmap): Bitmap {
+  if (bits !== undefined) return bits;
+  const message = `bitmap ${quoted(name.text)} is ${trust}: its bits are not in the image (see \`dirtybitmap check\`)`;
+  throw new DirtyBitmapError('bitmap-inconsistent', message);
 }

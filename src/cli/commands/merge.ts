@@ -7,7 +7,7 @@ import type { BitmapSet } from '../../set/bitmap-set.js';
 import { type MergedBitmap, mergeSets } from '../../set/merge-sets.js';
 import { entriesOf } from '../../set/rename-set.js';
 import { withNode } from '../change-names.js';
-import { assertWhole, type LoadedSet, loadSet } from '../load-set.js';
+import { assertNoneLost, assertWhole, type LoadedSet, loadSet } from '../load-set.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.js';
@@ -29,6 +29,7 @@ export async function merge(inputs: readonly string[], options: MergeOptions, te
   for (const [at, input] of inputs.entries()) {
     const one = await loadSet(input, own[at] ?? {}, terminal);
     notes.push(...assertWhole(one));
+    assertNoneLost(one);
     loaded.push(one);
   }
   const memory = { used: 0, max: resolveLimits(options.limit).maxBitmapMemory };
@@ -58,12 +59,13 @@ function namedSets(loaded: readonly LoadedSet[], { node, outputFormat }: MergeOp
       }),
   );
   const only = names.size === 1 ? [...names.values()][0] : undefined;
-  if (node !== undefined && named.length === loaded.length) {
+  if (node !== undefined && loaded.every(({ format }) => format !== 'nbdinfo' && format !== 'qcow2')) {
     throw new DirtyBitmapError('argument', '--node names what has no name, and all inputs have names; leave it out');
   }
-  return loaded.map((one) =>
-    one.format === 'nbdinfo' ? withNode(one, node ?? only, named.length > 0 || outputFormat !== 'nbdinfo') : one.set,
-  );
+  return loaded.map((one) => {
+    if (one.format === 'nbdinfo') return withNode(one, node ?? only, named.length > 0 || outputFormat !== 'nbdinfo');
+    return one.format === 'qcow2' ? withNode(one, node?.split('/')[0], true) : one.set;
+  });
 }
 
 function mergedText({ node, name, inputs, granularities, mixedFlags, count }: MergedBitmap): string {

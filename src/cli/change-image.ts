@@ -1,0 +1,85 @@
+import { printable } from '../bytes/text.js';
+import type { CommitImageOptions } from '../io/qcow2-commit.js';
+import type { Limits } from '../limits.js';
+import type { CommitPlan } from '../qcow2/commit/plan.js';
+import type { WantedBitmap } from '../qcow2/commit/wanted.js';
+import type { Qcow2Image } from '../qcow2/image.js';
+import { planDocument, planText } from '../report/plan-text.js';
+import { jsonText, plural } from '../report/text.js';
+import { startProgress } from './progress.js';
+import { type Terminal, writeOut } from './terminal.js';
+
+/** What a user may say about how an image is changed. */
+export interface ImageChangeOptions {
+  readonly dryRun?: boolean;
+  readonly undo?: string;
+  readonly unlocked?: boolean;
+  /** False with `--no-scan`. */
+  readonly scan?: boolean;
+  readonly paranoid?: boolean;
+  readonly json?: boolean;
+  readonly limit?: Partial<Limits>;
+}
+
+/**
+ * Changes the bitmaps of an image, or with `--dry-run` says how, and tells what was done.
+ * @param said what is done, in a line for each bitmap.
+ * @throws DirtyBitmapError as `commitImage`.
+ */
+export async function changeImage(
+  path: string,
+  change: (image: Qcow2Image) => readonly WantedBitmap[],
+  said: (image: Qcow2Image) => readonly string[],
+  options: ImageChangeOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const { commitImage } = await import('../io/qcow2-commit.js');
+  const progress = await startProgress(terminal, path, 100);
+  let before: Qcow2Image | undefined;
+  try {
+    const { plan } = await commitImage(
+      path,
+      (image) => {
+        before = image;
+        return change(image);
+      },
+      { ...commitOptions(options), onStep: (done, all) => progress?.update((100 * done) / all) },
+    );
+    progress?.stop();
+    await tell(path, plan, before === undefined ? [] : said(before), options, terminal);
+  } finally {
+    progress?.stop();
+  }
+}
+
+/** The options of a commit that those of the command line mean. */
+export function commitOptions(options: ImageChangeOptions): CommitImageOptions {
+  const { dryRun, undo, unlocked, scan, paranoid, limit } = options;
+  return { dryRun, undo, unlocked, paranoid, proveOwnership: scan, limits: limit };
+}
+
+async function tell(
+  path: string,
+  plan: CommitPlan,
+  said: readonly string[],
+  { dryRun, undo, json }: ImageChangeOptions,
+  terminal: Terminal,
+): Promise<void> {
+  if (json === true) {
+    const done = { image: path, dryRun: dryRun === true, changes: said, ...planDocument(plan), undo: undo ?? null };
+    await writeOut(terminal, `${jsonText(done, 2)}\n`);
+    return;
+  }
+  const would = dryRun === true ? ' (nothing was written)' : '';
+  const lines = [...said.map((line) => `${printable(path)}: ${line}${would}`)];
+  if (dryRun === true) lines.push(...planText(plan));
+  else if (undo !== undefined)
+    lines.push(`to put it back: dirtybitmap bitmap undo ${printable(path)} ${printable(undo)}`);
+  const { leaked } = plan.clusters;
+  if (leaked > 0) {
+    lines.push(
+      `${plural(leaked, 'cluster')} left over, as it is not proven that nobody else uses them: see qemu-img check`,
+    );
+  }
+  await writeOut(terminal, `${lines.join('\n')}\n`);
+}

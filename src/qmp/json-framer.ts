@@ -1,0 +1,99 @@
+import { DirtyBitmapError } from '../errors.js';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN = [0x7b, 0x5b];
+const CLOSE = [0x7d, 0x5d];
+/** What stands between messages: spaces, tabs, line ends. */
+const SPACE = [0x20, 0x09, 0x0d, 0x0a];
+
+/**
+ * Cuts a stream of bytes into JSON objects, one behind the other. QEMU ends each with a line end, and spreads one over
+ * several lines with `pretty=on`; neither is counted on.
+ */
+export class JsonFramer {
+  readonly #max: number;
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  #parts: Uint8Array[] = [];
+  #bytes = 0;
+  #depth = 0;
+  #inText = false;
+  #escaped = false;
+  #offset = 0;
+
+  /** @param maxBytes of one object. */
+  constructor(maxBytes: number) {
+    this.#max = maxBytes;
+  }
+
+  /** Bytes of an object that is not all there. */
+  get pending(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Takes the next piece, and gives the objects that are complete with it.
+   * @throws DirtyBitmapError `qmp-protocol` for bytes that are no JSON object; `limit` for one that is too long, before
+   * it is kept.
+   */
+  *push(piece: Uint8Array): Generator<Readonly<Record<string, unknown>>, void, void> {
+    let start = 0;
+    for (let at = 0; at < piece.length; at++) {
+      const byte = piece[at] as number;
+      if (this.#depth === 0) {
+        start = at;
+        if (SPACE.includes(byte)) continue;
+        if (byte !== OPEN[0]) throw protocol(this.#offset + at, `expected {, found byte 0x${byte.toString(16)}`);
+        this.#depth = 1;
+        continue;
+      }
+      this.#step(byte);
+      if (this.#bytes + at - start >= this.#max) throw tooLong(this.#offset + at, this.#max);
+      if (this.#depth > 0) continue;
+      this.#keep(piece.subarray(start, at + 1));
+      yield this.#take(this.#offset + at);
+    }
+    if (this.#depth > 0) this.#keep(piece.slice(start));
+    this.#offset += piece.length;
+  }
+
+  #step(byte: number): void {
+    if (this.#inText) {
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === BACKSLASH) this.#escaped = true;
+      else if (byte === QUOTE) this.#inText = false;
+    } else if (byte === QUOTE) this.#inText = true;
+    else if (OPEN.includes(byte)) this.#depth++;
+    else if (CLOSE.includes(byte)) this.#depth--;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#parts.push(bytes);
+    this.#bytes += bytes.length;
+  }
+
+  #take(offset: number): Readonly<Record<string, unknown>> {
+    const bytes = new Uint8Array(this.#bytes);
+    let at = 0;
+    for (const part of this.#parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    this.#parts = [];
+    this.#bytes = 0;
+    try {
+      return JSON.parse(this.#decoder.decode(bytes));
+    } catch (cause) {
+      throw protocol(offset, `expected JSON, found ${(cause as Error).message}`);
+    }
+  }
+}
+
+function protocol(offset: number, text: string): DirtyBitmapError {
+  return new DirtyBitmapError('qmp-protocol', `${text}; is this the QMP socket of a QEMU?`, { offset });
+}
+
+function tooLong(offset: number, max: number): DirtyBitmapError {
+  const message = `a QMP message of more than ${max} bytes; raise maxQmpBytes if a QEMU really says so much`;
+  return new DirtyBitmapError('limit', message, { offset });
+}

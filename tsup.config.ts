@@ -1,7 +1,14 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/msgpack/index.ts', 'src/qcow2/index.ts', 'src/io/index.ts', 'src/cli/main.ts'],
+  entry: [
+    'src/index.ts',
+    'src/msgpack/index.ts',
+    'src/qcow2/index.ts',
+    'src/chain/index.ts',
+    'src/io/index.ts',
+    'src/cli/main.ts',
+  ],
   format: 'esm',
   target: 'node20',
   splitting: true,

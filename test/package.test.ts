@@ -15,6 +15,8 @@ describe('package.json', () => {
     expect(manifest.exports).toEqual({
       '.': { types: './dist/index.d.ts', default: './dist/index.js' },
       './msgpack': { types: './dist/msgpack/index.d.ts', default: './dist/msgpack/index.js' },
+      './qcow2': { types: './dist/qcow2/index.d.ts', default: './dist/qcow2/index.js' },
+      './chain': { types: './dist/chain/index.d.ts', default: './dist/chain/index.js' },
       './node': { types: './dist/io/index.d.ts', default: './dist/io/index.js' },
       './package.json': './package.json',
     });
@@ -36,7 +38,7 @@ describe('the tarball', () => {
 
   it('holds these files and no others', () => {
     const paths = pack().map((file) => file.path);
-    const entries = ['index', 'msgpack/index', 'io/index', 'cli/main'];
+    const entries = ['index', 'msgpack/index', 'qcow2/index', 'chain/index', 'io/index', 'cli/main'];
     const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
     expect(paths.filter((path) => !shared.test(path)).sort()).toEqual(
       [

@@ -1,25 +1,29 @@
 import { type DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 import { disableBitmaps } from '../qcow2/commit/switch-header.js';
+import { parseExtensions } from '../qcow2/extensions.js';
 import { HEADER_READ, parseHeader } from '../qcow2/header.js';
 import { readQcow2 } from '../qcow2/read-qcow2.js';
 import { applyPlan, type CommitImageOptions, withImage } from './qcow2-commit.js';
 
 /**
  * Gives up the bitmaps of an image whose list of them is broken, which QEMU does not open at all: the autoclear bit is
- * cleared, and nothing else. An image whose list can be read is left to `commitImage`.
+ * cleared, and an extension of a wrong length taken away. An image whose list can be read is left to `commitImage`.
  * @returns what is wrong with the list, or undefined where nothing is.
  * @throws DirtyBitmapError where the image is none, `image-locked`, `qcow2-write-failed`; `limit`.
  */
 export async function dropBitmaps(path: string, options: CommitImageOptions): Promise<DirtyBitmapError | undefined> {
   return await withImage(path, options, async (file, lock, handle) => {
     try {
-      await readQcow2(file, { limits: options.limits, writerPresent: false, scanReferences: false });
+      const scanReferences = options.proveOwnership;
+      await readQcow2(file, { limits: options.limits, writerPresent: false, scanReferences });
       return undefined;
     } catch (error) {
       if (!isDirtyBitmapError(error) || !error.code.startsWith('qcow2-')) throw error;
       // What is wrong with the header itself is thrown again here.
       const header = parseHeader(new Uint8Array(await file.read(0, HEADER_READ)));
-      if (options.dryRun !== true) await applyPlan(disableBitmaps(header), { path, handle, file, lock }, options);
+      const extensions = parseExtensions(new Uint8Array(await file.read(0, header.clusterSize)), header);
+      const steps = disableBitmaps(header, extensions);
+      if (options.dryRun !== true) await applyPlan(steps, { path, handle, file, lock }, options);
       return error;
     }
   });

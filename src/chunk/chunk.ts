@@ -119,25 +119,25 @@ const NO_BYTES = new Uint8Array(0);
  * @param offset where the chunk is in the input, in bytes.
  */
 export function chunkFromCursor(cursor: ChunkCursor, offset: number): Chunk {
-  const base = {
-    flags: cursor.flags,
-    flagsWidth: cursor.flagsWidth,
-    eos: cursor.eos,
-    node: nodeName(cursor),
-    bitmap: bitmapName(cursor),
-    offset,
-    length: cursor.headerLength,
-    deviations: deviationsOf(cursor.deviations),
-  };
+  const { flags, flagsWidth, eos, firstSector, sectorCount, headerLength: length } = cursor;
+  const node = nodeName(cursor);
+  const bitmap = bitmapName(cursor);
+  const deviations = deviationsOf(cursor.deviations);
+  // Each one written out: putting objects together costs several times as much, and there may be millions.
   switch (cursor.kind) {
-    case 'start':
-      return { kind: 'start', ...base, granularity: cursor.granularity, startFlags: cursor.startFlags };
-    case 'zeroes':
-      return { kind: 'zeroes', ...base, firstSector: cursor.firstSector, sectorCount: cursor.sectorCount };
+    case 'start': {
+      const { granularity, startFlags } = cursor;
+      const kind = cursor.kind;
+      return { kind, flags, flagsWidth, eos, node, bitmap, offset, length, deviations, granularity, startFlags };
+    }
+    case 'zeroes': {
+      const kind = cursor.kind;
+      return { kind, flags, flagsWidth, eos, node, bitmap, offset, length, deviations, firstSector, sectorCount };
+    }
     case 'complete':
-      return { kind: 'complete', ...base };
+      return { kind: 'complete', flags, flagsWidth, eos, node, bitmap, offset, length, deviations };
     default:
-      return { kind: 'bare', ...base };
+      return { kind: 'bare', flags, flagsWidth, eos, node, bitmap, offset, length, deviations };
   }
 }
 

@@ -18,6 +18,9 @@ const CLEAR_FLAGS = (FLAG.BITS | FLAG.ZEROES) << 24;
 /** Bytes of a BITS chunk without names, beside its data. */
 export const DATA_HEADER = 21;
 
+/** Words of 64 bits that are copied one by one. */
+const FEW_WORDS = 16;
+
 /** Bytes of a chunk at most, beside its data: flags, two names, a range, a size. */
 export const MAX_HEADER: number = 1 + 2 * 256 + 20;
 
@@ -116,6 +119,12 @@ export class ChunkOutput {
       view.setUint32(pos + 13, 0);
       view.setUint32(pos + 17, length * 8);
       pos += DATA_HEADER;
+      if (length > FEW_WORDS) {
+        const bytes = length * 8;
+        this.#window.set(new Uint8Array(words.buffer, words.byteOffset + 4 * (at + 2 * start), bytes), pos);
+        pos += bytes;
+        continue;
+      }
       // A call to copy them would cost more than a few words do.
       const end = at + 2 * (start + length);
       for (let word = at + 2 * start; word < end; word += 2, pos += 8) {

@@ -1,9 +1,20 @@
 import { paddedSize, serializedSize } from '../bitmap/serialize.js';
 import { SECTOR } from '../chunk/chunk-cursor.js';
-import { type Cutter, type CutterInput, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
+import { DATA_HEADER } from './chunk-output.js';
+import { type Cutter, type CutterInput, type DataRun, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
 
 /** Bytes of bits in a chunk of QEMU. */
 const CHUNK_BYTES = 1024;
+
+/** Bytes of a chunk that is a page. */
+const CHUNK = DATA_HEADER + CHUNK_BYTES;
+/** Pages of a run at most. */
+const RUN = 64;
+/** Words of a page, of 32 and of 64 bits. */
+const PAGE_WORDS = 256;
+const QUADS = 128;
+/** Where the pages of a run begin and end, in words of 64 bits. */
+const PAGES = Int32Array.from({ length: 2 * RUN }, (_, at) => Math.ceil(at / 2) * QUADS);
 
 /**
  * Cuts as QEMU does: 1 KiB of bits after the other, data padded to 32 bytes, and ZEROES for what is clear. Where so
@@ -82,8 +93,22 @@ export class WholeCutter implements Cutter {
   }
 
   /** What is not clear is a page, which is better copied by itself. */
-  dataRun(): undefined {
-    return undefined;
+  dataRun(room: number, budget: number): DataRun | undefined {
+    const { sectors, bits, granularity } = this.#input;
+    const count = this.#chunkSectors;
+    const first = this.position;
+    if (count > MAX_SECTOR_COUNT || first % count !== 0) return undefined;
+    const page = first / count;
+    // The last chunk may be a short one, which next() makes.
+    const most = Math.min(Math.floor(sectors / count) - page, Math.floor(room / CHUNK), Math.ceil(budget / CHUNK), RUN);
+    const run = most > 0 ? bits.pageRun(page, most) : undefined;
+    if (run === undefined) return undefined;
+    let pages = 0;
+    while (pages < run.pages && touch(run.words, run.at + pages * PAGE_WORDS) !== 0) pages++;
+    if (pages === 0) return undefined;
+    this.position = first + pages * count;
+    const unit = unitSectors(granularity);
+    return { words: run.words, at: run.at, first: page * QUADS, unit, stretches: PAGES, from: 0, to: 2 * pages };
   }
 
   clone(): WholeCutter {
@@ -109,4 +134,14 @@ export class WholeCutter implements Cutter {
     const isPage = endBit - firstBit === CHUNK_BYTES * 8 && firstBit % (CHUNK_BYTES * 8) === 0;
     return isPage ? bits.pageIsZero(page) : !bits.anyBits(firstBit, endBit);
   }
+}
+
+/**
+ * A word of each cache line of a page: not 0 where it surely is not clear. These loads do not wait for each other, and the
+ * copy that follows finds the lines.
+ */
+function touch(words: Int32Array, at: number): number {
+  let any = 0;
+  for (let i = at; i < at + PAGE_WORDS; i += 16) any |= words[i] as number;
+  return any;
 }

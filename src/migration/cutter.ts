@@ -14,7 +14,7 @@ export interface CutterInput {
   readonly sectors: number;
 }
 
-/** Chunks of few data each that are written one behind the other. */
+/** Chunks of data that are written one behind the other. */
 export interface DataRun {
   /** 32-bit words, little-endian, that hold the data. */
   readonly words: Int32Array;
@@ -59,7 +59,7 @@ export interface Cutter {
    */
   clearRun(max: number): number;
   /**
-   * Goes on over ranges of few data each that are known without looking: as many as take at most `room` bytes as chunks
+   * Goes on over ranges of data that are known at a glance: as many as take at most `room` bytes as chunks
    * without names, until `budget` bytes are reached or exceeded by the last. Undefined where {@link Cutter.next} tells.
    */
   dataRun(room: number, budget: number): DataRun | undefined;

@@ -2,7 +2,8 @@ import type { Bitmap } from '../../bitmap/bitmap.js';
 import { granulesIn } from '../../bitmap/granularity.js';
 import { ByteWriter } from '../../bytes/byte-writer.js';
 import { DirtyBitmapError } from '../../errors.js';
-import { ALL_ONES, ALL_ZEROES } from '../table.js';
+import { ALL_ONES, ALL_ZEROES, WORD } from '../table.js';
+import type { StoredSize } from './assert-readable.js';
 import { type PlannedWrite, write } from './plan.js';
 
 /** Bits to store: those of a bitmap, or every bit of the disk. */
@@ -16,15 +17,13 @@ const PIECE = 1024 * 1024;
 const DATA = 2;
 
 /** How the bits of a bitmap are stored. */
-export interface BitsLayout {
+export interface BitsLayout extends StoredSize {
   readonly bits: BitsToStore;
   readonly clusterSize: number;
   /** Bits of the disk. */
   readonly granules: number;
   /** For each cluster of bits whether all of it is clean, all dirty, or data. */
   readonly kinds: Uint8Array;
-  /** Clusters that are written. */
-  readonly dataClusters: number;
   /** Clusters of the table. */
   readonly tableClusters: number;
 }
@@ -47,17 +46,19 @@ export function layoutBits(
     throw new DirtyBitmapError('qcow2-table-entries', message);
   }
   const kinds = new Uint8Array(Math.ceil(bytes / clusterSize));
-  let dataClusters = 0;
+  let [ones, data] = [0, 0];
   for (let index = 0; index < kinds.length; index++) {
     const first = index * clusterSize * 8;
     const end = Math.min(granules, first + clusterSize * 8);
     const whole = end - first === clusterSize * 8;
     const kind = kindOf(bits, granularity, first, end);
     kinds[index] = kind === ALL_ONES && !whole ? DATA : kind;
-    if (kinds[index] === DATA) dataClusters++;
+    if (kinds[index] === DATA) data++;
+    else if (kind === ALL_ONES) ones++;
   }
-  const tableClusters = Math.ceil((kinds.length * 8) / clusterSize);
-  return { bits, clusterSize, granules, kinds, dataClusters, tableClusters };
+  const words = kinds.length;
+  const tableClusters = Math.ceil((words * WORD) / clusterSize);
+  return { bits, clusterSize, granules, kinds, words, ones, data, tableClusters };
 }
 
 function kindOf(bits: BitsToStore, granularity: number, first: number, end: number): number {

@@ -6,6 +6,7 @@ import { headSteps, type ImageHead } from '../image-head.js';
 import { ownershipSteps } from '../ownership.js';
 import type { Steps } from '../random-access.js';
 import type { ScannedImage } from '../references.js';
+import { assertReadable, type StoredSize } from './assert-readable.js';
 import { type EntryToWrite, encodeDirectory } from './encode-directory.js';
 import { type Doubts, freeOld, isStale } from './free-old.js';
 import { type BitsLayout, dataWrites, encodeTable, layoutBits } from './layout-bits.js';
@@ -32,8 +33,8 @@ export interface CommitOptions {
  * given back only after that. Source: qcow2-bitmaps.md section 9.
  * @param image as it is now, read under the lock under which the plan will be done.
  * @param list all bitmaps that it is to have.
- * @throws DirtyBitmapError as `assertWritable`; `qcow2-no-room`; where a table or a cluster is in doubt that would be
- * kept, the reason.
+ * @throws DirtyBitmapError as `assertWritable` and `assertReadable`; `qcow2-no-room`; where a table or a cluster is in
+ * doubt that would be kept, the reason.
  */
 export function* commitSteps(
   image: Qcow2Image,
@@ -53,9 +54,18 @@ export function* commitSteps(
   const refcounts = yield* RefcountEditor.open(header, file);
   const writes: PlannedWrite[] = [];
   const entries: EntryToWrite[] = [];
+  const sizes: StoredSize[] = [];
   for (const wanted of list) {
-    entries.push(wanted.kind === 'keep' ? keptEntry(wanted) : yield* storeBitmap(wanted, head, refcounts, writes));
+    if (wanted.kind === 'keep') {
+      entries.push(keptEntry(wanted));
+      sizes.push(keptSize(wanted.bitmap));
+    } else {
+      const layout = layoutBits(wanted.bits, wanted.granularity, header);
+      entries.push(yield* storeBitmap(wanted, layout, refcounts, writes));
+      sizes.push(layout);
+    }
   }
+  assertReadable(sizes, header.clusterSize, limits);
   const place = entries.length === 0 ? undefined : yield* storeDirectory(entries, head, refcounts, writes);
   yield* refcounts.settle();
   const allocated = [...writes, ...refcounts.changes('allocate')];
@@ -93,21 +103,25 @@ function keptEntry(wanted: WantedBitmap & { readonly kind: 'keep' }): EntryToWri
   return { name: wantedName(wanted), tableOffset, tableEntries, flags, granularityBits };
 }
 
+function keptSize({ entry, table, bits }: Qcow2Bitmap): StoredSize {
+  const { ones = 0, data = 0 } = bits === undefined ? {} : (table?.kinds ?? {});
+  return { words: entry.tableEntries, ones, data };
+}
+
 /** Takes clusters for a bitmap, and plans its data and its table. */
 function* storeBitmap(
-  { name, granularity, auto, bits }: NewBitmap,
-  { header }: ImageHead,
+  { name, granularity, auto }: NewBitmap,
+  layout: BitsLayout,
   refcounts: RefcountEditor,
   writes: PlannedWrite[],
 ): Steps<EntryToWrite> {
-  const layout: BitsLayout = layoutBits(bits, granularity, header);
-  const dataAt = layout.dataClusters === 0 ? 0 : yield* refcounts.take(layout.dataClusters);
+  const dataAt = layout.data === 0 ? 0 : yield* refcounts.take(layout.data);
   const tableOffset = yield* refcounts.take(layout.tableClusters);
   writes.push(...dataWrites(layout, dataAt, `bits of ${name.text}`));
   writes.push(write('allocate', tableOffset, `table of ${name.text}`, encodeTable(layout, dataAt)));
   const granularityBits = Math.log2(granularity);
   const flags = auto ? BITMAP_FLAG.AUTO : 0;
-  return { name, tableOffset, tableEntries: layout.kinds.length, flags, granularityBits };
+  return { name, tableOffset, tableEntries: layout.words, flags, granularityBits };
 }
 
 /** Takes clusters for the directory, and plans it; as all that is new, in whole clusters. */

@@ -310,10 +310,11 @@ export class IncomingChunks {
     const { firstSector, sectorCount } = cursor;
     if (sectorCount === 0) return;
     const effect = entry.ranges.add(firstSector, firstSector + sectorCount);
+    if (effect === 'next' || effect === 'apart') return;
     const what = `bitmap ${label(entry)}: sectors from ${firstSector} to ${firstSector + sectorCount}`;
     if (effect === 'overlap') {
       this.#faults.report(target.index, 'chunk-overlap', `${what} came before; the last chunk wins`, offset);
-    } else if (effect === 'earlier') {
+    } else {
       this.#faults.report(target.index, 'chunk-order', `${what} come after higher ones`, offset);
     }
   }

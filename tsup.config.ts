@@ -6,6 +6,7 @@ export default defineConfig({
     'src/msgpack/index.ts',
     'src/qcow2/index.ts',
     'src/chain/index.ts',
+    'src/qmp/index.ts',
     'src/io/index.ts',
     'src/cli/main.ts',
   ],

@@ -156,6 +156,8 @@ export const RULES = {
   'qmp-refused': { severity: 'error', rule: 'QEMU does what a command asks.' },
   'qmp-closed': { severity: 'error', rule: 'The connection to QEMU stays until everything is answered.' },
   'qmp-timeout': { severity: 'error', rule: 'QEMU greets and answers in time.' },
+  'plan-refused': { severity: 'error', rule: 'A plan that is applied has nothing that QEMU would refuse.' },
+  'plan-unverified': { severity: 'error', rule: 'Bitmaps are as planned when a plan was applied.' },
 
   // qcow2 images, as they are read: qcow2-bitmaps.md
   'qcow2-magic': { severity: 'error', rule: 'A qcow2 image begins with QFI and the byte fb.' },

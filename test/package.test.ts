@@ -17,6 +17,7 @@ describe('package.json', () => {
       './msgpack': { types: './dist/msgpack/index.d.ts', default: './dist/msgpack/index.js' },
       './qcow2': { types: './dist/qcow2/index.d.ts', default: './dist/qcow2/index.js' },
       './chain': { types: './dist/chain/index.d.ts', default: './dist/chain/index.js' },
+      './qmp': { types: './dist/qmp/index.d.ts', default: './dist/qmp/index.js' },
       './node': { types: './dist/io/index.d.ts', default: './dist/io/index.js' },
       './package.json': './package.json',
     });
@@ -38,7 +39,7 @@ describe('the tarball', () => {
 
   it('holds these files and no others', () => {
     const paths = pack().map((file) => file.path);
-    const entries = ['index', 'msgpack/index', 'qcow2/index', 'chain/index', 'io/index', 'cli/main'];
+    const entries = ['index', 'msgpack/index', 'qcow2/index', 'chain/index', 'qmp/index', 'io/index', 'cli/main'];
     const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
     expect(paths.filter((path) => !shared.test(path)).sort()).toEqual(
       [

@@ -19,7 +19,9 @@ export type Action =
       readonly type: 'block-dirty-bitmap-merge';
       readonly data: { readonly node: string; readonly target: string; readonly bitmaps: readonly BitmapSource[] };
     }
-  | { readonly type: 'block-dirty-bitmap-remove'; readonly data: BitmapSource };
+  | { readonly type: 'block-dirty-bitmap-remove'; readonly data: BitmapSource }
+  /** Puts an overlay, which is open already, on top of a node. */
+  | { readonly type: 'blockdev-snapshot'; readonly data: { readonly node: string; readonly overlay: string } };
 
 /** A bitmap that a plan leaves alone. */
 export interface Skipped {

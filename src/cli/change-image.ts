@@ -1,4 +1,5 @@
 import { printable } from '../bytes/text.js';
+import { hasWriter } from '../io/image-lock.js';
 import type { CommitImageOptions } from '../io/qcow2-commit.js';
 import type { Limits } from '../limits.js';
 import type { CommitPlan } from '../qcow2/commit/plan.js';
@@ -6,6 +7,7 @@ import type { WantedBitmap } from '../qcow2/commit/wanted.js';
 import type { Qcow2Image } from '../qcow2/image.js';
 import { planDocument, planText } from '../report/plan-text.js';
 import { jsonText, plural } from '../report/text.js';
+import { nameKey } from '../set/rename-set.js';
 import { startProgress } from './progress.js';
 import { type Terminal, writeOut } from './terminal.js';
 
@@ -46,10 +48,19 @@ export async function changeImage(
       { ...commitOptions(options), onStep: (done, all) => progress?.update((100 * done) / all) },
     );
     progress?.stop();
-    await tell(path, plan, before === undefined ? [] : said(before), options, terminal);
+    const told = before === undefined ? [] : [...said(before), ...dropped(before, plan)];
+    await tell(path, plan, told, options, terminal);
   } finally {
     progress?.stop();
   }
+}
+
+/** Void bitmaps go with any change, and their clusters stay behind. */
+function dropped({ bitmaps }: Qcow2Image, plan: CommitPlan): string[] {
+  const kept = new Set(plan.bitmaps.map(({ name }) => nameKey(name)));
+  const gone = bitmaps.filter(({ name, trust }) => trust === 'stale' && !kept.has(nameKey(name)));
+  if (gone.length === 0) return [];
+  return [`${plural(gone.length, 'void bitmap')} dropped; \`qemu-img check -r leaks\` gives their clusters back`];
 }
 
 /** The options of a commit that those of the command line mean. */
@@ -72,8 +83,11 @@ async function tell(
   }
   const would = dryRun === true ? ' (nothing was written)' : '';
   const lines = [...said.map((line) => `${printable(path)}: ${line}${would}`)];
-  if (dryRun === true) lines.push(...planText(plan));
-  else if (undo !== undefined)
+  if (dryRun === true) {
+    lines.push(...planText(plan));
+    if ((await hasWriter(path)) !== false) lines.push('a QEMU has the image open: to do this now would be refused');
+  }
+  if (dryRun !== true && undo !== undefined)
     lines.push(`to put it back: dirtybitmap bitmap undo ${printable(path)} ${printable(undo)}`);
   const { leaked } = plan.clusters;
   if (leaked > 0) {

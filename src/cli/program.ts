@@ -115,7 +115,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
     });
 
   addWriteCommands(program, inputOptions, terminal, done);
-  addBitmapCommands(program, parseBytes, terminal, done);
+  addBitmapCommands(program, parseBytes, parseLimit, terminal, done);
   addChainCommands(program, parseLimit, terminal, done);
   addPlanCommands(program, terminal, done);
   return program;

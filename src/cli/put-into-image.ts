@@ -5,10 +5,10 @@ import type { Qcow2Image } from '../qcow2/image.js';
 import { addBitmaps, putBitmaps } from '../qcow2/operations.js';
 import { formatBytesExact } from '../report/text.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
-import { diskEnd, oneDiskEnd } from '../set/disk-end.js';
-import { entriesOf, entryLabel, nameKey } from '../set/rename-set.js';
+import { entriesOf, nameKey } from '../set/rename-set.js';
 import { changeImage, type ImageChangeOptions } from './change-image.js';
 import { choice } from './change-names.js';
+import { bitsForDisk, type Rest } from './fit-to-disk.js';
 import { EXIT, type Terminal } from './terminal.js';
 
 /** What is asked where bitmaps are put into an image. */
@@ -16,6 +16,8 @@ export interface PutOptions extends ImageChangeOptions {
   readonly output: string;
   /** In the place of those of the same names. */
   readonly force?: boolean;
+  /** What becomes of the part of the disk that the input does not tell of. */
+  readonly rest?: Rest;
 }
 
 /** `convert INPUT -O qcow2 -o IMAGE`: puts the bitmaps of a set into an image that is there. */
@@ -30,13 +32,8 @@ export async function putIntoImage(set: BitmapSet, options: PutOptions, terminal
   const added = (image: Qcow2Image): NewBitmap[] =>
     node.bitmaps.map((bitmap) => {
       const { name, recording, bits } = bitmap;
-      const disk = { bytes: image.header.virtualSize, exact: true };
-      oneDiskEnd([
-        [options.output, disk],
-        [entryLabel({ node, bitmap }), diskEnd(node, bitmap)],
-      ]);
-      const own = bits.clone();
-      own.resize(image.header.virtualSize);
+      const disk = { label: options.output, size: image.header.virtualSize };
+      const own = bitsForDisk({ node, bitmap }, disk, options.rest);
       return { kind: 'new', name, granularity: bits.granularity, auto: recording, bits: own };
     });
   const change = (image: Qcow2Image) => (options.force === true ? putBitmaps : addBitmaps)(image, added(image));

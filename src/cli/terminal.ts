@@ -28,9 +28,19 @@ export const EXIT = Object.freeze({
 /** What is not the input's fault but the command line's. */
 const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists'];
 
+/** Neither's: nothing came, or nothing any more. */
+const ACCESS_RULES: readonly string[] = [
+  'file-access',
+  'image-locked',
+  'image-lock-missing',
+  'qcow2-write-failed',
+  'qmp-closed',
+  'qmp-timeout',
+];
+
 /** The exit code that an error means. */
 export function exitCodeOf(error: DirtyBitmapError): number {
-  if (error.code === 'file-access') return EXIT.ACCESS;
+  if (ACCESS_RULES.includes(error.code)) return EXIT.ACCESS;
   return USAGE_RULES.includes(error.code) ? EXIT.USAGE : EXIT.BAD;
 }
 

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Profile } from '../migration/cutter.js';
-import { imageOptions } from './bitmap-commands.js';
+import { imageOptions, restOption } from './bitmap-commands.js';
 import type { Terminal } from './terminal.js';
 import type { OutputKind } from './write-set.js';
 
@@ -27,6 +27,7 @@ export function addWriteCommands(
     )
     .option('--select <name>', 'NODE/NAME or NAME of a bitmap to take, several times for several; default all', list)
     .option('--rename <old=new>', 'NODE/NAME=NODE/NAME or NODE=NODE, several times for several', list)
+    .addOption(restOption())
     .option('--into <capture>', 'put them into this capture; all its other bytes stay as they are')
     .action(async (input, options) => {
       const { convert } = await import('./commands/convert.js');

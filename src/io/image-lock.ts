@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type FileHandle, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
@@ -34,12 +35,15 @@ const WRITES = 101;
 const PATIENCE = 10_000;
 
 /**
- * Whether a QEMU has an image open for writing; undefined where the system does not tell. That decides whether a bitmap
+ * Whether a QEMU has an image open for writing; undefined where the system does not tell (another file system may have a
+ * locked file of the same inode). That decides whether a bitmap
  * that is marked in use is live or orphaned. Takes no lock. Source: qcow2-bitmaps.md section 12.
  */
 export async function hasWriter(path: string): Promise<boolean | undefined> {
-  const locks = await locksOn((await stat(path)).ino);
-  return locks?.some((lock) => holds(lock, WRITES));
+  const locks = await locksOn(await stat(path));
+  const writes = locks?.filter((lock) => holds(lock, WRITES));
+  if (writes === undefined || writes.length === 0) return writes && false;
+  return writes.some(({ certain }) => certain) ? true : undefined;
 }
 
 /**
@@ -88,14 +92,9 @@ async function ofdLock(path: string, file: FileHandle, locks: OfdLocks): Promise
  */
 async function qemuIoLock(path: string): Promise<ImageLock | undefined> {
   const mark = `${path}.dirtybitmap-lock`;
-  await writeFile(mark, `${process.pid}\n`, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    const name = quoted(mark, 256);
-    if (error.code === 'EEXIST') {
-      throw locked(path, `another dirtybitmap writes it, or died in it: ${name} is there (remove that if none runs)`);
-    }
-    throw new DirtyBitmapError('file-access', `${name} cannot be written: ${error.message}`, { cause: error });
-  });
-  const child = spawn('qemu-io', ['-f', 'raw', path], { stdio: ['pipe', 'ignore', 'pipe'] });
+  await takeMark(path, mark);
+  // To QEMU `a:b` is a protocol, and `-b` an option.
+  const child = spawn('qemu-io', ['-f', 'raw', resolve(path)], { stdio: ['pipe', 'ignore', 'pipe'] });
   const release = async (): Promise<void> => {
     await end(child);
     await rm(mark, { force: true });
@@ -119,6 +118,37 @@ async function qemuIoLock(path: string): Promise<ImageLock | undefined> {
   }
 }
 
+/** Makes the file that says who writes the image; that of a process that is gone is taken over. */
+async function takeMark(path: string, mark: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await writeFile(mark, `${process.pid}\n`, { flag: 'wx' });
+      return;
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      const name = quoted(mark, 256);
+      if (code !== 'EEXIST')
+        throw new DirtyBitmapError('file-access', `${name} cannot be written: ${message}`, { cause });
+      const pid = Number(await readFile(mark, 'utf8').catch(() => ''));
+      if (tries > 1 || !isGone(pid)) {
+        throw locked(path, `another dirtybitmap writes it: ${name} is there (remove that if none runs)`);
+      }
+      await rm(mark, { force: true });
+    }
+  }
+}
+
+/** Whether there is no such process here. */
+function isGone(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
 /** Waits until the child has the image open; false where there is no such program. */
 async function holdsSoon(path: string, child: ChildProcess): Promise<boolean> {
   let stderr = '';
@@ -129,7 +159,7 @@ async function holdsSoon(path: string, child: ChildProcess): Promise<boolean> {
   for (const end = Date.now() + PATIENCE; Date.now() < end; ) {
     if (await Promise.race([missing, sleep(20, false)])) return false;
     if (child.exitCode !== null) throw locked(path, `qemu-io says: ${stderr.trim().slice(0, 200)}`);
-    if (await hasWriter(path)) return true;
+    if ((await hasWriter(path)) !== false) return true;
   }
   throw locked(path, 'qemu-io does not open it');
 }

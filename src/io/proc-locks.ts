@@ -1,8 +1,10 @@
+import type { Stats } from 'node:fs';
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 
 /** A lock that some process has on a file. */
 export interface FileLock {
-  /** Inode of the file. */
+  /** Device, as `MAJOR:MINOR` in hexadecimal, and inode of the file. */
+  readonly device: string;
   readonly inode: number;
   /** First and last byte; Infinity up to the end of any file. */
   readonly start: number;
@@ -16,25 +18,42 @@ export interface Holder {
   readonly command: string;
 }
 
-const LINE = /^\d+: (?:-> )?(?:OFDLCK|POSIX) +\w+ +\w+ +-?\d+ [0-9a-f]+:[0-9a-f]+:(\d+) (\d+) (\d+|EOF)$/gm;
+const LINE = /^\d+: (?:-> )?(?:OFDLCK|POSIX) +\w+ +\w+ +-?\d+ ([0-9a-f]+:[0-9a-f]+):(\d+) (\d+) (\d+|EOF)$/gm;
 
 /**
  * The byte-range locks in the text of /proc/locks. Neighbouring bytes come merged into ranges; flock(2) is another matter
- * and left out. The device is not looked at: on overlayfs and btrfs it differs from that of stat(2), and a lock too many
- * only refuses. Source: qcow2-bitmaps.md section 12.
+ * and left out. Source: qcow2-bitmaps.md section 12.
  */
 export function parseProcLocks(text: string): readonly FileLock[] {
-  return [...text.matchAll(LINE)].map(([, inode, start, end]) => ({
+  return [...text.matchAll(LINE)].map(([, device = '', inode, start, end]) => ({
+    device,
     inode: Number(inode),
     start: Number(start),
     end: end === 'EOF' ? Number.POSITIVE_INFINITY : Number(end),
   }));
 }
 
-/** The locks on a file, or undefined where the system does not tell (not Linux, no /proc). */
-export async function locksOn(inode: number): Promise<readonly FileLock[] | undefined> {
+/** A lock that may be on a file; `certain` unless only the inode is the same. */
+export type LockFound = FileLock & { readonly certain: boolean };
+
+/**
+ * The locks on a file, or undefined where the system does not tell (not Linux, no /proc). On overlayfs and btrfs the device
+ * differs from that of stat(2), so that an inode of another device counts as well, but is not certain.
+ */
+export async function locksOn({ dev, ino }: Pick<Stats, 'dev' | 'ino'>): Promise<readonly LockFound[] | undefined> {
   const text = await readFile('/proc/locks', 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : parseProcLocks(text).filter((lock) => lock.inode === inode);
+  if (text === undefined) return undefined;
+  const device = deviceText(BigInt(dev));
+  return parseProcLocks(text)
+    .filter((lock) => lock.inode === ino)
+    .map((lock) => ({ ...lock, certain: lock.device === device }));
+}
+
+/** A device number as /proc/locks writes it. */
+function deviceText(dev: bigint): string {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xffff_f000n);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffff_ff00n);
+  return [major, minor].map((part) => part.toString(16).padStart(2, '0')).join(':');
 }
 
 /**

@@ -1,14 +1,15 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type CommitPlan, type PlanStep, sync, write } from '../qcow2/commit/plan.js';
 import { type CommitOptions, commitSteps } from '../qcow2/commit/plan-commit.js';
 import { assertCommitted } from '../qcow2/commit/verify.js';
 import type { WantedBitmap } from '../qcow2/commit/wanted.js';
+import { HEADER_READ, INCOMPATIBLE, parseHeader, type Qcow2Header } from '../qcow2/header.js';
 import type { Qcow2Image } from '../qcow2/image.js';
 import { type RandomAccess, runSteps } from '../qcow2/random-access.js';
 import { readQcow2 } from '../qcow2/read-qcow2.js';
-import { type ImageLock, type LockKind, lockImage } from './image-lock.js';
+import { hasWriter, type ImageLock, type LockKind, lockImage } from './image-lock.js';
 import { accessOpen } from './random-access-file.js';
 import { accessError } from './source.js';
 import { type InPlaceWrite, inPlaceWrites, readUndo, sealUndo, writeUndo } from './undo-file.js';
@@ -49,7 +50,9 @@ export async function commitImage(
 ): Promise<Committed> {
   return await withImage(path, options, async (file, lock, handle) => {
     const limits = options.limits;
-    const image = await readQcow2(file, { limits, writerPresent: false, scanReferences: options.proveOwnership });
+    const writerPresent = options.dryRun === true ? await hasWriter(path) : false;
+    const image = await readQcow2(file, { limits, writerPresent, scanReferences: options.proveOwnership });
+    if (options.undo !== undefined) assertUndoable(path, image.header);
     const list = change(image);
     const plan = await runSteps(file, commitSteps(image, list, options));
     if (options.dryRun === true) return { plan, image };
@@ -74,6 +77,7 @@ export async function undoCommit(
   options: Pick<CommitImageOptions, 'unlocked' | 'lockWays'> = {},
 ): Promise<number> {
   return await withImage(path, options, async (file, lock, handle) => {
+    assertUndoable(path, parseHeader(new Uint8Array(await file.read(0, HEADER_READ))));
     const ranges = await readUndo(undo, file, await handle.stat({ bigint: true }));
     const steps = ranges.flatMap(({ offset, bytes }) => [
       write('switch', offset, 'what was there before', bytes),
@@ -82,6 +86,16 @@ export async function undoCommit(
     await applyPlan(steps, { path, handle, file, lock }, {});
     return ranges.length;
   });
+}
+
+/** What the guest writes to an external data file leaves no trace in the image, so that nothing tells whether to undo. */
+function assertUndoable(path: string, { incompatible }: Pick<Qcow2Header, 'incompatible'>): void {
+  if ((incompatible & INCOMPATIBLE.DATA_FILE) === 0n) return;
+  const why = "its guest's data are in another file: nothing would tell whether they were written since";
+  throw new DirtyBitmapError(
+    'unsupported',
+    `${quoted(path, 256)} cannot be changed with undo: ${why}; do it without --undo`,
+  );
 }
 
 /** Opens an image for writing, locks it, and lets go of it when the work is done. */
@@ -106,13 +120,11 @@ export async function withImage<T>(
 const NO_LOCK: ImageLock = { kind: 'none', assertHeld: async () => {}, release: async () => {} };
 
 async function openImage(path: string, flags: string): Promise<FileHandle> {
-  let handle: FileHandle | undefined;
   try {
-    handle = await open(path, flags);
-    if ((await handle.stat()).isFile()) return handle;
-    throw new Error('it is no regular file; only those are written');
+    // Before it is opened: that of a pipe waits for its other end.
+    if (!(await stat(path)).isFile()) throw new Error('it is no regular file; only those are written');
+    return await open(path, flags);
   } catch (error) {
-    await handle?.close();
     throw accessError(path, error);
   }
 }

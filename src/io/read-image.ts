@@ -1,6 +1,7 @@
 import type { Qcow2Image } from '../qcow2/image.js';
 import { type Qcow2Options, readQcow2 } from '../qcow2/read-qcow2.js';
 import { hasWriter } from './image-lock.js';
+import { writersOf } from './proc-locks.js';
 import { openRandomAccess } from './random-access-file.js';
 
 /**
@@ -11,7 +12,10 @@ import { openRandomAccess } from './random-access-file.js';
 export async function readImage(path: string, options: Omit<Qcow2Options, 'writerPresent'> = {}): Promise<Qcow2Image> {
   const file = await openRandomAccess(path);
   try {
-    return await readQcow2(file, { ...options, writerPresent: await hasWriter(path) });
+    const locked = await hasWriter(path);
+    // One that takes no locks is seen by its open file, as far as one may look.
+    const writerPresent = locked === false ? (await writersOf(path)).length > 0 : locked;
+    return await readQcow2(file, { ...options, writerPresent });
   } finally {
     await file.close();
   }

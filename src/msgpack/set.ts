@@ -136,6 +136,7 @@ function bitmapFields(node: SetNode, bitmap: SetBitmap, form: Form): object {
     recording,
     persistent,
     covered: end === node.size ? undefined : end,
+    diskEnd: bitmap.diskEnd === true && node.size === undefined && end !== undefined ? true : undefined,
     dirty: form.kind === 'dirty' ? flatExtents(bitmap, form.end) : undefined,
     bits: form.kind === 'bits' ? rawBytes(bitmap, form.length) : undefined,
   };

@@ -36,7 +36,7 @@ export interface Loaded {
 /**
  * Makes the bitmaps of an image those of a node of a block graph, as QEMU does when it opens one. While the node is
  * writable they are marked in use in the image: `steps` says how.
- * @throws DirtyBitmapError `size-differs` where the node is of another size; `limit`; with `patch-2017` why a bitmap that
+ * @throws DirtyBitmapError `size-differs` where the node is of another size; `qcow2-bitmap-unsupported`; `limit`; with `patch-2017` why a bitmap that
  * would be loaded cannot be.
  */
 export function loadBitmaps(node: MemoryNode, image: Qcow2Image, options: LoadOptions = {}): Loaded {
@@ -44,6 +44,11 @@ export function loadBitmaps(node: MemoryNode, image: Qcow2Image, options: LoadOp
   if (node.size !== virtualSize) {
     const message = `node ${quoted(node.name)} has ${node.size} bytes, and the disk of the image ${virtualSize}`;
     throw new DirtyBitmapError('size-differs', message);
+  }
+  const odd = image.bitmaps.find(({ trust }) => trust === 'unsupported');
+  if (odd !== undefined) {
+    const message = `the image has a bitmap ${quoted(odd.name.text)} of a kind that QEMU does not open, nor anything beside it`;
+    throw new DirtyBitmapError('qcow2-bitmap-unsupported', message, { offset: odd.entry.offset });
   }
   const bitmaps = options.policy === 'patch-2017' ? loadSeed(node, image) : loadMerged(node, image);
   const clean = bitmaps.filter(({ inconsistent }) => !inconsistent).map(({ name }) => name && nameKey(name));
@@ -62,16 +67,18 @@ export function storeBitmaps(node: MemoryNode, image: Qcow2Image): WantedBitmap[
       name !== undefined && persistent && !readOnly && !inconsistent && !skipStore,
   );
   const rest = new Map(stored.map((bitmap) => [bitmap.name && nameKey(bitmap.name), bitmap]));
-  const list = image.bitmaps.map((bitmap): WantedBitmap => {
-    const own = rest.get(nameKey(bitmap.name));
-    if (own === undefined) return { kind: 'keep', bitmap };
-    rest.delete(nameKey(bitmap.name));
-    if (!bitmap.inUse) {
-      const message = `the image has a bitmap ${quoted(bitmap.name.text)} that is not in use, so it is not that of the node`;
-      throw new DirtyBitmapError('bitmap-exists', `${message}; remove one of them`, { offset: bitmap.entry.offset });
-    }
-    return toStore(own);
-  });
+  const list = image.bitmaps
+    .filter(({ trust }) => trust !== 'stale')
+    .map((bitmap): WantedBitmap => {
+      const own = rest.get(nameKey(bitmap.name));
+      if (own === undefined) return { kind: 'keep', bitmap };
+      rest.delete(nameKey(bitmap.name));
+      if (!bitmap.inUse) {
+        const message = `the image has a bitmap ${quoted(bitmap.name.text)} that is not in use, so it is not that of the node`;
+        throw new DirtyBitmapError('bitmap-exists', `${message}; remove one of them`, { offset: bitmap.entry.offset });
+      }
+      return toStore(own);
+    });
   return [...list, ...[...rest.values()].map(toStore)];
 }
 

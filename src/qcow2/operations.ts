@@ -21,6 +21,9 @@ export function keepBitmaps({ bitmaps }: Qcow2Image): WantedBitmap[] {
 export function bitmapNamed({ bitmaps }: Qcow2Image, name: Name): Qcow2Bitmap {
   const found = bitmaps.find((bitmap) => isSame(bitmap.name, name));
   if (found !== undefined) return found;
+  // A name that no text can hold is meant by how it is shown.
+  const shown = bitmaps.filter((bitmap) => bitmap.name.text === name.text);
+  if (shown.length === 1) return shown[0] as Qcow2Bitmap;
   const names = bitmaps.slice(0, 20).map((bitmap) => quoted(bitmap.name.text, 80));
   const there = names.length > 0 ? ` (there are ${names.join(', ')}${bitmaps.length > 20 ? ', ...' : ''})` : '';
   throw new DirtyBitmapError('bitmap-not-found', `the image has no bitmap ${quoted(name.text)}${there}`);
@@ -68,7 +71,13 @@ export function mergeIntoBitmap(image: Qcow2Image, name: Name, sources: readonly
   const target = bitmapNamed(image, name);
   const merged = bitsOf(target).clone();
   for (const source of sources) merged.or(source);
-  return change(image, target, ({ granularity, auto }) => ({ kind: 'new', name, granularity, auto, bits: merged }));
+  return change(image, target, ({ granularity, auto, name: own }) => ({
+    kind: 'new',
+    name: own,
+    granularity,
+    auto,
+    bits: merged,
+  }));
 }
 
 /**
@@ -82,7 +91,9 @@ export function resetBitmap(image: Qcow2Image, name: Name): WantedBitmap[] {
     const message = `bitmap ${quoted(name.text)} is ${lost.trust}, and nothing of it is lost; there is nothing to reset`;
     throw new DirtyBitmapError('argument', message);
   }
-  return change(image, lost, ({ granularity, auto }) => ({ kind: 'new', name, granularity, auto, bits: 'all-dirty' }));
+  return change(image, lost, ({ granularity, auto, name: own }) => ({
+    ...{ kind: 'new', name: own, granularity, auto, bits: 'all-dirty' },
+  }));
 }
 
 /**

@@ -121,8 +121,11 @@ function requireLength(entry: DirectoryEntry, header: ScannedImage['header']): v
   throw new DirtyBitmapError('qcow2-table-length', message, { offset: entry.offset + 8, path: bitmapPath(entry) });
 }
 
+/** Bytes that a cluster of bits counts for at least: each may have to be read by itself. */
+const LEAST = 4096;
+
 function requireStoredBits(tables: readonly (BitmapTable | undefined)[], clusterSize: number, limits: Limits): void {
-  const bytes = tables.reduce((sum, table) => sum + (table?.kinds.data ?? 0) * clusterSize, 0);
+  const bytes = tables.reduce((sum, table) => sum + (table?.kinds.data ?? 0) * Math.max(LEAST, clusterSize), 0);
   if (bytes <= limits.maxStoredBitsBytes) return;
   const found = `the bitmaps have ${bytes} bytes of stored bits, over the limit of ${limits.maxStoredBitsBytes}`;
   throw new DirtyBitmapError('limit', `${found}; raise maxStoredBitsBytes`);

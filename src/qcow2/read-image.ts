@@ -52,7 +52,7 @@ function* readOnce(fileSize: number, options: ImageOptions, watch: Watch): Steps
   const listed = yield* directorySteps(head, fileSize, options.limits, findings, watch);
   if (listed === undefined) {
     const message =
-      'autoclear bit 0 is set: expected a bitmaps extension, found none; have the bit cleared, and do not run ' +
+      'autoclear bit 0 is set: expected a bitmaps extension, found none; `dirtybitmap bitmap drop-all IMAGE` clears the bit; do not run ' +
       'qemu-img check -r all before: it would make the image read-only for good';
     throw new DirtyBitmapError('qcow2-extension-missing', message, { offset: AUTOCLEAR_AT });
   }

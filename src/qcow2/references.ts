@@ -32,6 +32,10 @@ export interface ScannedImage {
 
 /** Bytes of one read, where tables are longer. */
 const PIECE = 1024 * 1024;
+/** Bytes that a read counts for at least. */
+const LEAST = 16 * 1024;
+/** Bytes of memory for what was read already. */
+const SEEN_MEMORY = 128 * 1024 * 1024;
 /** Bytes of a snapshot's entry before its extra data, id and name. */
 const SNAPSHOT_HEAD = 40;
 /** Where the fields are that tell where things lie. */
@@ -71,7 +75,9 @@ class Scan {
     this.#fileSize = fileSize;
     this.#maxBytes = limits.maxReferenceBytes;
     this.#onReference = onReference;
-    this.#seen = new Bitmap(MIN_GRANULARITY, { memory: { used: 0, max: limits.maxBitmapMemory } });
+    this.#seen = new Bitmap(MIN_GRANULARITY, {
+      memory: { used: 0, max: Math.min(SEEN_MEMORY, limits.maxBitmapMemory) },
+    });
     this.#entrySize = (header.incompatible & INCOMPATIBLE.EXTENDED_L2) === 0n ? WORD : 2 * WORD;
   }
 
@@ -174,7 +180,8 @@ class Scan {
   }
 
   #counted(range: ByteRange): ByteRange {
-    this.#bytesRead += range.length;
+    // A short read costs as much as one of some length.
+    this.#bytesRead += Math.max(LEAST, range.length);
     if (this.#bytesRead <= this.#maxBytes) return range;
     const message =
       `to prove that nothing else uses the clusters of the bitmaps, more than ${this.#maxBytes} bytes of tables would ` +

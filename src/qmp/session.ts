@@ -4,7 +4,7 @@ import { type Limits, resolveLimits } from '../limits.js';
 import { JsonFramer } from './json-framer.js';
 
 /** What QEMU says of itself when a client comes. */
-interface QmpGreeting {
+export interface QmpGreeting {
   readonly kind: 'greeting';
   /** `7.2.22`. */
   readonly version: string;

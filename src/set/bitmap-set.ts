@@ -14,7 +14,7 @@ export interface SetBitmap {
    * size, only how far its ranges reach. Nothing is dirty behind the granule that holds this end.
    */
   readonly coveredBytes?: number | undefined;
-  /** Whether the disk ends there, as far as a stream can tell: see `SentEnd`. Not written to documents. */
+  /** Whether the disk ends there, as far as a stream can tell: see `SentEnd`. */
   readonly diskEnd?: boolean | undefined;
   /** The bits, and the granularity in bytes. */
   readonly bits: Bitmap;

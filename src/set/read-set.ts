@@ -142,6 +142,7 @@ class SetReader {
       else if (key === 'recording') raw.recording = reader.boolean();
       else if (key === 'persistent') raw.persistent = reader.boolean();
       else if (key === 'covered') raw.covered = reader.uint();
+      else if (key === 'diskEnd') raw.diskEnd = reader.boolean();
       else if (key === 'dirty') raw.extents = this.#extentList();
       else if (key === 'bits') raw.bytes = reader.bits();
       else this.#unknown(key);
@@ -179,7 +180,7 @@ class SetReader {
       name: raw.hexName ?? need(raw.name, 'name'),
       recording: need(raw.recording, 'recording'),
       persistent: need(raw.persistent, 'persistent'),
-      ...(covered !== undefined && { coveredBytes: covered }),
+      ...(covered !== undefined && { coveredBytes: covered, ...(raw.diskEnd === true && { diskEnd: true }) }),
       bits,
     };
   }

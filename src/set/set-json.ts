@@ -14,7 +14,7 @@ const PIECE = 60_000;
 
 /**
  * The bitmap set in a JSON document, as text or as its bytes. A node without `size` is one whose size is not known; a
- * bitmap with `covered` (bytes) is known up to there only. A name that is not clean UTF-8 is in `nodeHex` or `nameHex`,
+ * bitmap with `covered` (bytes) is known up to there only, which with `diskEnd` is where the disk ends. A name that is not clean UTF-8 is in `nodeHex` or `nameHex`,
  * which wins over the text beside it. Limits count for all bitmaps together.
  * @throws DirtyBitmapError `set-invalid`, with the place in `path` and, where it is one value, `offset` in bytes of
  * UTF-8; `limit` for a document, a number of nodes, bitmaps or extents, or bits over the limits.
@@ -90,7 +90,8 @@ class JsonWriter {
     const { name, recording, persistent, coveredBytes, bits } = bitmap;
     const { granularity } = bits;
     const end = knownEnd(node, bitmap);
-    const covered = coveredBytes === undefined || end === node.size ? '' : ` "covered": ${end},`;
+    const ends = bitmap.diskEnd === true && node.size === undefined ? ' "diskEnd": true,' : '';
+    const covered = coveredBytes === undefined || end === node.size ? '' : ` "covered": ${end},${ends}`;
     this.put(`\n      { ${nameFields('name', name)}, "granularity": ${granularity}, `);
     this.put(`"recording": ${recording}, "persistent": ${persistent},${covered} "dirty": [`);
     let before = '\n';

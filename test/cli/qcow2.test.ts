@@ -178,6 +178,73 @@ describeWithQemu('bitmaps into images and out again', () => {
     expect(await bitmapsOf(path)).toEqual(['b0 enabled 1024']);
   });
 
+  it('does not make up what nobody told: --rest says what it is', async () => {
+    const path = image('enabled');
+    const put = (...more: string[]): Promise<CliResult> =>
+      runCli('convert', at('part.json'), '-O', 'qcow2', '-o', path, '--force', ...more);
+    const half = { size: null, covered: DISK / 2, granularity: 512, dirty: [[0, 512]] } satisfies Sketch;
+    for (const sketch of [half, { ...half, size: DISK }, { size: null, dirty: [[0, 65_536]] } satisfies Sketch]) {
+      writeFileSync(at('part.json'), formatSetJson(setOf(sketch)));
+      expect(await put()).toMatchObject({ code: 1, stderr: expect.stringMatching('size-unknown.*--rest') });
+      const merge = await runCli('bitmap', 'merge', path, 'b0', 'b0', '--from', at('part.json'));
+      expect(merge).toMatchObject({ code: 1, stderr: expect.stringContaining('size-unknown') });
+    }
+    writeFileSync(at('part.json'), formatSetJson(setOf(half)));
+    await good('convert', at('part.json'), '-O', 'qcow2', '-o', path, '--force', '--rest', 'clean');
+    expect(await bitmapsOf(path)).toEqual(['b0 enabled 512']);
+    await good('convert', at('part.json'), '-O', 'qcow2', '-o', path, '--force', '--rest', 'dirty');
+    expect(await bitmapsOf(path)).toEqual([`b0 enabled ${DISK / 2 + 512}`]);
+    expect((await runCli('convert', path, '-O', 'set', '-o', at('x'), '--rest', 'clean')).code).toBe(2);
+  });
+
+  it('a set made of a capture still knows where the disk ends', async () => {
+    await good('convert', join('vectors', 'captures', 'small-qcow2-persistent.bin'), '-O', 'set', '-o', at('c.json'));
+    execFileSync('qemu-img', ['create', '-f', 'qcow2', at('g.qcow2'), '1G'], { stdio: 'ignore' });
+    const put = await runCli('convert', at('c.json'), '-O', 'qcow2', '-o', at('g.qcow2'), '--rest', 'clean');
+    expect(put).toMatchObject({ code: 1, stderr: expect.stringContaining('size-differs') });
+    execFileSync('qemu-img', ['create', '-f', 'qcow2', at('m.qcow2'), '64M'], { stdio: 'ignore' });
+    await good('convert', at('c.json'), '-O', 'qcow2', '-o', at('m.qcow2'));
+  });
+
+  it('refuses undo where the guest writes to another file', async () => {
+    const path = at('x.qcow2');
+    const data = `data_file=${at('x.raw')}`;
+    execFileSync('qemu-img', ['create', '-f', 'qcow2', '-o', data, path, '4M'], { stdio: 'ignore' });
+    const refused = await runCli('bitmap', 'add', path, 'b', '--undo', at('undo'));
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('data are in another file') });
+    await good('bitmap', 'add', path, 'b');
+  });
+
+  it('tells of void bitmaps that go, and of leaks', async () => {
+    const stale = image('many');
+    const bytes = readFileSync(stale);
+    bytes[95] = 0;
+    writeFileSync(stale, bytes);
+    const names = (await bitmapsOf(stale)).length;
+    const { stdout } = await good('bitmap', 'add', stale, 'new');
+    expect(stdout).toContain(`${names} void bitmaps dropped; \`qemu-img check -r leaks\``);
+    const damaged = image('bad-table-beyond-eof');
+    const [name = ''] = (await bitmapsOf(damaged))[0]?.split(' ') ?? [];
+    expect((await good('bitmap', 'remove', damaged, name)).stdout).toContain('left over');
+  });
+
+  it('gives up lists that hold numbers no list can, and kinds that QEMU does not open', async () => {
+    for (const name of ['spec-extra-data', 'spec-flags-bit2', 'spec-granularity8', 'bad-autoclear-noext']) {
+      const path = image(name);
+      await good('bitmap', 'drop-all', path);
+      execFileSync('qemu-img', ['info', path], { stdio: 'ignore' });
+    }
+    const huge = image('enabled');
+    const bytes = readFileSync(huge);
+    // The directory's offset, in the bitmaps extension of an image of QEMU's.
+    bytes.writeBigUInt64BE(2n ** 60n, 512 + 16);
+    writeFileSync(huge, bytes);
+    expect((await runCli('info', huge)).stderr).toContain('u64-too-large');
+    const told = JSON.parse((await good('bitmap', 'drop-all', huge, '--json')).stdout);
+    expect(told).toMatchObject({ image: huge, changes: [expect.stringContaining('u64-too-large')] });
+    execFileSync('qemu-img', ['info', huge], { stdio: 'ignore' });
+  });
+
   it('every operation, as qemu-img sees it', async () => {
     const path = image('enabled');
     const change = async (...args: string[]): Promise<string> => (await good('bitmap', ...args)).stdout;

@@ -20,9 +20,9 @@ describe('parseProcLocks', () => {
       '',
     ].join('\n');
     expect(parseProcLocks(text)).toEqual([
-      { inode: 1234, start: 100, end: 101 },
-      { inode: 99, start: 0, end: Number.POSITIVE_INFINITY },
-      { inode: 99, start: 7, end: 7 },
+      { device: 'fe:01', inode: 1234, start: 100, end: 101 },
+      { device: '00:1a', inode: 99, start: 0, end: Number.POSITIVE_INFINITY },
+      { device: '00:1a', inode: 99, start: 7, end: 7 },
     ]);
   });
 });

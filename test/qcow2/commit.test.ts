@@ -3,56 +3,21 @@ import { describe, expect, it } from 'vitest';
 import { Bitmap } from '../../src/bitmap/bitmap.js';
 import { nameFromText } from '../../src/bytes/text.js';
 import { type CommitOptions, commitSteps } from '../../src/qcow2/commit/plan-commit.js';
-import { disableBitmaps } from '../../src/qcow2/commit/switch-header.js';
-import { assertCommitted } from '../../src/qcow2/commit/verify.js';
-import type { NewBitmap, WantedBitmap } from '../../src/qcow2/commit/wanted.js';
-import { parseExtensions } from '../../src/qcow2/extensions.js';
-import { parseHeader } from '../../src/qcow2/header.js';
+import type { NewBitmap } from '../../src/qcow2/commit/wanted.js';
 import type { Qcow2Image } from '../../src/qcow2/image.js';
-import { addBitmaps, keepBitmaps, putBitmaps, removeBitmap } from '../../src/qcow2/operations.js';
+import { addBitmaps, keepBitmaps, removeBitmap } from '../../src/qcow2/operations.js';
 import { runStepsOnBytes, type Steps } from '../../src/qcow2/random-access.js';
 import { decodeQcow2 } from '../../src/qcow2/read-qcow2.js';
 import { Dice } from '../differential/dice.js';
 import { codeOf } from '../support/chunks.js';
 import { fill, join, u32, u64 } from '../support/stream-builder.js';
-import { type BuiltImage, buildImage, type ImageForm } from './build-image.js';
-import { clearAutoclear, otherLength } from './crash-edits.js';
-import { bitmapsOf, expectedOf, headOf, whichOf } from './crash-judge.js';
+import { type BuiltImage, buildImage } from './build-image.js';
+import { addNew, commit, fresh, ONE, SIZE, TWO } from './commit-in-memory.js';
+import { clearAutoclear, padTo } from './crash-edits.js';
 import { randomBits } from './crash-operations.js';
-import { afterSteps } from './crash-states.js';
 import { recount } from './own-checker.js';
 import { patched } from './patch.js';
 import { readVector } from './vectors.js';
-
-const SIZE = 128 * 1024;
-const ONE = { bitmaps: [{ name: 'one', dirty: [[3, 70]] }] } as const;
-const TWO = { bitmaps: [...ONE.bitmaps, { name: 'two', dirty: [[100, 20]] }] } as const;
-
-function fresh(name: string, size = SIZE): NewBitmap {
-  const bits = new Bitmap(512, { size });
-  bits.set(512, 1024);
-  return { kind: 'new', name: nameFromText(name), granularity: 512, auto: true, bits };
-}
-
-/** The image with the list that `change` makes, and what was given back and left over. */
-function commit(
-  bytes: Uint8Array,
-  change: (image: Qcow2Image) => readonly WantedBitmap[],
-  options: CommitOptions = {},
-): { after: Uint8Array; image: Qcow2Image; clusters: { taken: number; freed: number; leaked: number } } {
-  const before = decodeQcow2(bytes, { writerPresent: false });
-  const list = change(before);
-  const plan = runStepsOnBytes(bytes, commitSteps(before, list, options));
-  const after = afterSteps(bytes, plan.steps);
-  const image = decodeQcow2(after, { writerPresent: false });
-  assertCommitted(image, list);
-  expect(headOf(image)).toBe(headOf(before));
-  expect(whichOf(bitmapsOf(image), [expectedOf(list, before)])).toBe(0);
-  return { after, image, clusters: plan.clusters };
-}
-
-const add = (image: Qcow2Image): WantedBitmap[] => addBitmaps(image, [fresh('new')]);
-const drop = (name: string) => (image: Qcow2Image) => removeBitmap(image, nameFromText(name));
 
 describe('commitSteps', () => {
   it('writes what is read again, for any image and any bitmaps', () => {
@@ -99,7 +64,7 @@ describe('commitSteps', () => {
     for (const form of [{}, ONE]) {
       const own = form === ONE ? 1 : 0;
       const { bytes } = buildImage({ ...data, ...form, autoclear: 2n + BigInt(own) + (1n << 63n) + 4n });
-      expect(commit(bytes, add).image.header.autoclear).toBe(3n);
+      expect(commit(bytes, addNew).image.header.autoclear).toBe(3n);
       expect(commit(bytes, () => []).image.header.autoclear).toBe(2n);
     }
   });
@@ -166,6 +131,7 @@ describe('commitSteps', () => {
 });
 
 describe('clusters that are given back', () => {
+  const drop = (name: string) => (image: Qcow2Image) => removeBitmap(image, nameFromText(name));
   const guest = { ...TWO, guest: ['data', 'data'] } as const;
   /** The second bitmap's table points at guest data, whose refcount is 1. */
   const stolen = (image: BuiltImage): Uint8Array =>
@@ -193,24 +159,40 @@ describe('clusters that are given back', () => {
     const built = buildImage(guest);
     const stale = clearAutoclear(patched(built, built.extension + 16, u64(built.guest[1] as number)));
     const list = join(fill(24), u32(0));
-    const { after, clusters } = commit(patched({ bytes: stale }, built.guest[1] as number, list), add);
+    const { after, clusters } = commit(patched({ bytes: stale }, built.guest[1] as number, list), addNew);
     expect(refcountOf(after, built, built.guest[1] as number)).toBe(1);
     expect(clusters.freed).toBe(0);
-    for (const change of [add, () => []]) {
+    for (const change of [addNew, () => []]) {
       const plain = commit(clearAutoclear(built.bytes), change);
       expect(plain.clusters).toMatchObject({ freed: 0, leaked: 0 });
     }
   });
 
-  it('are not those of an old refcount table that something else uses', () => {
-    const built = buildImage({ ...guest, refcountBits: 64 });
-    const end = 64 * 64 * 512;
-    const grown = (bytes: Uint8Array) => commit(join(bytes, fill(end - bytes.length)), add);
-    expect(grown(built.bytes).clusters).toMatchObject({ leaked: 0 });
+  it('are those of an old refcount table', () => {
+    const { bytes } = buildImage({ ...guest, refcountBits: 64 });
+    const { after, clusters } = commit(join(bytes, fill(64 * 64 * 512 - bytes.length)), addNew);
+    expect(clusters).toMatchObject({ freed: 2, leaked: 0 });
+    expect(recount(after)).toMatchObject({ corruptions: [], leaks: 0 });
+  });
+});
+
+describe('a damaged image', () => {
+  const built = buildImage({ ...TWO, guest: ['data', 'data'], refcountBits: 64 });
+  const longer = padTo(built.bytes, 64 * 64 * 512);
+  const [block] = built.refcountBlocks as [number];
+
+  it.each([
+    ['a refcount block', built.bytes, block],
+    ['a refcount table that a larger one takes the place of', longer, built.refcountTable],
+    ['what is free by its refcount, behind the end of the file', built.bytes, built.bytes.length + 512],
+  ])('is not written where a guest has %s', (_what, bytes, cluster) => {
     const l2 = built.l2[0] as number;
-    const word = u64(BigInt(built.refcountTable) | (1n << 63n));
-    // The guest's first cluster is said to lie there too.
-    expect(grown(patched(built, l2, word)).clusters).toMatchObject({ leaked: 1 });
+    const broken = patched({ bytes }, l2, u64(BigInt(cluster) | (1n << 63n)));
+    const image = decodeQcow2(broken);
+    const plan = (options: CommitOptions) => runStepsOnBytes(broken, commitSteps(image, addNew(image), options));
+    expect(codeOf(() => plan({}))).toBe('qcow2-cluster-referenced');
+    // Nobody looks, nothing is given back.
+    expect(plan({ proveOwnership: false }).clusters.freed).toBe(0);
   });
 });
 
@@ -237,76 +219,5 @@ describe('an image with room for hardly more', () => {
     expect(planned(30 * GIB) * 512).toBeGreaterThan(8 * 1024 * 1024);
     expect(codeOf(() => planned(32 * GIB - 4 * 1024 * 1024))).toBe('qcow2-no-room');
     expect(codeOf(() => planned(33 * GIB))).toBe('qcow2-no-room');
-  });
-});
-
-describe('disableBitmaps', () => {
-  const disabled = (bytes: Uint8Array): Uint8Array => {
-    const header = parseHeader(bytes);
-    return afterSteps(bytes, disableBitmaps(header, parseExtensions(bytes, header)));
-  };
-
-  it('clears the bit, and nothing else', () => {
-    const { bytes } = buildImage({ ...TWO, autoclear: 3 });
-    const after = disabled(bytes);
-    expect([...after.keys()].filter((at) => after[at] !== bytes[at])).toEqual([95]);
-    expect(after[95]).toBe(2);
-    expect(decodeQcow2(after).bitmaps.map(({ trust }) => trust)).toEqual(['stale', 'stale']);
-  });
-
-  it.each([[[]], [[[0x11223344, 'behind']]]] as const)(
-    'takes away an extension of another length, which QEMU opens in no way (%j behind it)',
-    (moreExtensions) => {
-      const { bytes } = buildImage({ ...TWO, moreExtensions } as ImageForm);
-      const after = disabled(otherLength(bytes));
-      expect(decodeQcow2(after)).toMatchObject({ bitmaps: [], bitmapsExtension: undefined });
-    },
-  );
-
-  it('refuses version 2, which has something else where the bit would be', () => {
-    const { bytes } = buildImage({ version: 2 });
-    expect(codeOf(() => disableBitmaps(parseHeader(bytes)))).toBe('qcow2-not-writable');
-  });
-});
-
-describe('assertCommitted', () => {
-  const { bytes } = buildImage({ bitmaps: [...TWO.bitmaps, { name: 'lost', flags: 3 }] });
-  const image = decodeQcow2(bytes, { writerPresent: false });
-  const [one, two, lost] = keepBitmaps(image) as [WantedBitmap, WantedBitmap, WantedBitmap];
-  const verdict = (...list: WantedBitmap[]): string | undefined => codeOf(() => assertCommitted(image, list));
-
-  it('accepts what was to be', () => {
-    expect(() => assertCommitted(image, [one, two, lost])).not.toThrow();
-    // What is in use stays so, also where somebody says what it is already.
-    expect(() => assertCommitted(image, [one, two, { ...lost, auto: true }])).not.toThrow();
-  });
-
-  it('finds another list, name, flag, granularity and other bits', () => {
-    const [bitmap] = image.bitmaps as [Qcow2Image['bitmaps'][0]];
-    const bits = bitmap.bits as Bitmap;
-    const other = bits.clone();
-    other.set(64 * 1024);
-    expect(verdict(one, two)).toBe('qcow2-verify-failed');
-    expect(verdict(two, one, lost)).toBe('qcow2-verify-failed');
-    expect(verdict({ ...one, auto: false }, two, lost)).toBe('qcow2-verify-failed');
-    expect(verdict({ kind: 'keep', bitmap: { ...bitmap, bits: other } }, two, lost)).toBe('qcow2-verify-failed');
-    expect(verdict({ kind: 'new', name: bitmap.name, auto: true, granularity: 512, bits: other }, two, lost)).toBe(
-      'qcow2-verify-failed',
-    );
-    expect(
-      verdict({ kind: 'new', name: bitmap.name, auto: true, granularity: 512, bits: 'all-dirty' }, two, lost),
-    ).toBe('qcow2-verify-failed');
-    expect(verdict({ kind: 'keep', bitmap: { ...bitmap, granularity: 1024 } }, two, lost)).toBe('qcow2-verify-failed');
-    expect(verdict(one, two, { kind: 'new', name: nameFromText('lost'), auto: true, granularity: 512, bits })).toBe(
-      'qcow2-verify-failed',
-    );
-  });
-
-  it('does not count bitmaps that are void', () => {
-    const built = buildImage({ ...TWO, moreExtensions: [[0x11223344, 'behind']] });
-    const { image } = commit(built.bytes, () => []);
-    expect(image.bitmaps.map(({ trust }) => trust)).toEqual(['stale', 'stale']);
-    const again = commit(clearAutoclear(built.bytes), (image) => putBitmaps(image, [fresh('one')]));
-    expect(again.image.bitmaps.map(({ name, trust }) => [name.text, trust])).toEqual([['one', 'enabled']]);
   });
 });

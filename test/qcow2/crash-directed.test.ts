@@ -46,7 +46,7 @@ describe('a crash at any step of a commit, where it is close', () => {
     const block = ((CLUSTER * 8) / refcountBits) * CLUSTER;
     const end = Math.ceil(bytes.length / block + 1) * block;
     // Each block counts its own cluster, or one of those behind it does: chains of these are rare.
-    for (let turn = 0; turn < (refcountBits === 64 ? 200 : refcountBits > 8 ? 40 : 6); turn++) {
+    for (let turn = 0; turn < (refcountBits === 64 ? 100 : refcountBits > 8 ? 40 : 6); turn++) {
       const left = refcountBits > 8 ? turn % 67 : turn * 11;
       sum.add(`${left} clusters left`, await crash(padTo(bytes, end - left * CLUSTER), 'add many', turn));
     }
@@ -117,12 +117,13 @@ describe('a crash at any step of a commit, where it is close', () => {
 
   it('to images of every kind that QEMU makes', async () => {
     const sum = new Sum();
-    for (const [name, truth] of IMAGES) {
+    for (const [number, [name, truth]] of IMAGES.entries()) {
       // The largest disk has bitmaps of hundreds of MiB.
       if (truth.mustRefuse === true || truth.reader.virtualSize > 2 ** 36) continue;
       const bytes = readVector(name);
       for (const [at, operation] of OPERATION_NAMES.entries()) {
-        const outcome = await crash(bytes, operation, at, { paranoid: at % 3 === 0, undo: at % 2 === 0 });
+        if ((number + at) % 2 === 1) continue;
+        const outcome = await crash(bytes, operation, at, { paranoid: at % 3 === 0, undo: at % 4 < 2 });
         if (!outcome.idle) sum.add(`${operation}, ${name}`, outcome);
       }
     }

@@ -136,6 +136,10 @@ describe('loading (qcow2-bitmaps.md section 8)', () => {
     expect(disk.bytes).toEqual(bytes);
   });
 
+  it('refuses an image that QEMU does not open', () => {
+    expect(codeOf(() => load(new Disk('spec-extra-data')))).toBe('qcow2-bitmap-unsupported');
+  });
+
   it('refuses a node of another size', () => {
     const image = new Disk('enabled').image();
     const node = new MemoryGraph().addNode({ name: 'disk0', size: image.header.virtualSize + 512 });

@@ -14,10 +14,11 @@ import {
   resetBitmap,
   setRecording,
 } from '../../qcow2/operations.js';
-import { formatBytes, formatBytesExact, plural } from '../../report/text.js';
-import { entriesOf } from '../../set/rename-set.js';
+import { formatBytes, formatBytesExact, jsonText, plural } from '../../report/text.js';
+import { entriesOf, type SetEntry } from '../../set/rename-set.js';
 import { changeImage, commitOptions, type ImageChangeOptions } from '../change-image.js';
 import { entryOf } from '../change-names.js';
+import { bitsForDisk, type Rest } from '../fit-to-disk.js';
 import { assertWhole, loadSet } from '../load-set.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 
@@ -42,6 +43,8 @@ export interface BitmapOptions extends ImageChangeOptions {
   readonly allDirty?: boolean;
   /** Where the sources of `merge` are. */
   readonly from?: string;
+  /** What becomes of the part of the disk that these do not tell of. */
+  readonly rest?: Rest;
 }
 
 /** An operation on an image: the list it is to have, and what is said of it. */
@@ -109,20 +112,25 @@ const CHANGES: Readonly<Record<Exclude<OperationName, 'drop-all' | 'undo'>, Make
       const bitmap = bitmapNamed(image, name);
       // What cannot be read is to be reset, not cleared: clean would be a lie.
       bitsOf(bitmap);
-      const { granularity, auto } = bitmap;
-      return putBitmaps(image, [{ kind: 'new', name, granularity, auto, bits: cleanBits(image, granularity) }]);
+      const { granularity, auto, name: own } = bitmap;
+      return putBitmaps(image, [{ kind: 'new', name: own, granularity, auto, bits: cleanBits(image, granularity) }]);
     },
     said: (image) => {
       const dirty = bitsOf(bitmapNamed(image, name)).count();
       return `bitmap ${quoted(name.text)} cleared (${formatBytesExact(dirty)} were dirty)`;
     },
   }),
-  async merge(name, sources, { from, limit }, terminal) {
+  async merge(name, sources, { from, limit, rest }, terminal) {
     const other = from === undefined ? undefined : await sourcesFrom(from, sources, limit, terminal);
     const texts = sources.map(({ text }) => quoted(text));
     return {
       list: (image) =>
-        mergeIntoBitmap(image, name, other ?? sources.map((source) => bitsOf(bitmapNamed(image, source)))),
+        mergeIntoBitmap(
+          image,
+          name,
+          other?.map((entry) => bitsForDisk(entry, { label: 'the image', size: image.header.virtualSize }, rest)) ??
+            sources.map((source) => bitsOf(bitmapNamed(image, source))),
+        ),
       said: () => `bitmap ${quoted(name.text)} has what is dirty in ${texts.join(', ')} too`,
     };
   },
@@ -149,14 +157,14 @@ async function sourcesFrom(
   names: readonly Name[],
   limit: BitmapOptions['limit'],
   terminal: Terminal,
-): Promise<Bitmap[]> {
+): Promise<SetEntry[]> {
   const loaded = await loadSet(from, { ...(limit && { limit }) }, terminal);
   for (const note of assertWhole(loaded)) terminal.stderr.write(`dirtybitmap: ${note}\n`);
   const entries = entriesOf(loaded.set);
   return names.map(({ text }) => {
     const lost = loaded.lost.find(({ name }) => name.text === text);
     if (lost !== undefined) throw new DirtyBitmapError('bitmap-inconsistent', `${quoted(from, 256)}: ${lost.message}`);
-    return entryOf(entries, text).bitmap.bits;
+    return entryOf(entries, text);
   });
 }
 
@@ -169,17 +177,21 @@ async function dropAll(image: string, options: BitmapOptions, terminal: Terminal
     return EXIT.OK;
   }
   const done = options.dryRun === true ? 'would be' : 'was';
-  const text = `the list of bitmaps is broken (${broken.code}) and ${done} given up: QEMU opens the image again`;
-  await writeOut(terminal, `${printable(image)}: ${text}; \`qemu-img check -r leaks\` gives their clusters back\n`);
+  const change = `the list of bitmaps is broken (${broken.code}) and ${done} given up: QEMU opens the image again`;
+  if (options.json === true) {
+    const told = { image, dryRun: options.dryRun === true, changes: [change], undo: options.undo ?? null };
+    await writeOut(terminal, `${jsonText(told, 2)}\n`);
+    return EXIT.OK;
+  }
+  await writeOut(terminal, `${printable(image)}: ${change}; \`qemu-img check -r leaks\` gives their clusters back\n`);
   return EXIT.OK;
 }
 
 async function undo(image: string, file: string, options: BitmapOptions, terminal: Terminal): Promise<number> {
-  if (options.dryRun === true || options.undo !== undefined) {
-    throw new DirtyBitmapError('argument', 'undo takes neither --dry-run nor --undo');
-  }
   const { undoCommit } = await import('../../io/qcow2-commit.js');
   const count = await undoCommit(image, file, commitOptions(options));
-  await writeOut(terminal, `${printable(image)}: ${plural(count, 'range')} put back as before\n`);
+  const change = `${plural(count, 'range')} put back as before`;
+  const text = options.json === true ? jsonText({ image, changes: [change] }, 2) : `${printable(image)}: ${change}`;
+  await writeOut(terminal, `${text}\n`);
   return EXIT.OK;
 }

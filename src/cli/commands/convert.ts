@@ -6,6 +6,7 @@ import { type BitmapSet, knownEnd } from '../../set/bitmap-set.js';
 import { entriesOf, entryLabel } from '../../set/rename-set.js';
 import type { ImageChangeOptions } from '../change-image.js';
 import { renamed, selected, withNode } from '../change-names.js';
+import type { Rest } from '../fit-to-disk.js';
 import { assertNoneLost, assertWhole, loadSet } from '../load-set.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import { putIntoImage } from '../put-into-image.js';
@@ -15,6 +16,8 @@ import { checkOutputOptions, type OutputOptions, writeSet } from '../write-set.j
 
 /** What `convert` can be asked. */
 export interface ConvertOptions extends InputOptions, OutputOptions, ImageChangeOptions {
+  /** What becomes of the part of an image's disk that the input does not tell of. */
+  readonly rest?: Rest;
   /** NODE/NAME of those to take; default all. */
   readonly select?: readonly string[];
   /** OLD=NEW. */
@@ -28,6 +31,7 @@ export interface ConvertOptions extends InputOptions, OutputOptions, ImageChange
 /** `convert INPUT -O KIND -o OUT`: the same bitmaps in another form. */
 export async function convert(input: string, options: ConvertOptions, terminal: Terminal): Promise<number> {
   checkOutputOptions(options);
+  checkImageOptions(options);
   if (options.into !== undefined && options.outputFormat !== 'capture') {
     throw new DirtyBitmapError('argument', '--into puts bitmaps into a capture: give -O capture');
   }
@@ -70,4 +74,14 @@ function endNotes(set: BitmapSet, input: string, as: OutputOptions['outputFormat
       ? []
       : [`${what} is known up to byte ${end} of ${node.size}; the rest is written as clean`];
   });
+}
+
+/** @throws DirtyBitmapError `argument` for options about images where the output is none. */
+function checkImageOptions({ outputFormat, dryRun, undo, unlocked, paranoid, scan, rest }: ConvertOptions): void {
+  if (outputFormat === 'qcow2') return;
+  const given = { '--dry-run': dryRun, '--undo': undo, '--unlocked': unlocked, '--paranoid': paranoid, '--rest': rest };
+  const [idle] =
+    Object.entries({ ...given, '--no-scan': scan === false || undefined }).find(([, value]) => value) ?? [];
+  if (idle === undefined) return;
+  throw new DirtyBitmapError('argument', `${idle} is about images, and this output is a ${outputFormat}; leave it out`);
 }

@@ -1,79 +1,118 @@
 import { printable } from '../../bytes/text.js';
-import type { BitmapPlan } from '../../chain/actions.js';
-import { parseNodes } from '../../chain/parse-nodes.js';
-import { planDelete } from '../../chain/plan-delete.js';
-import { planMerge } from '../../chain/plan-merge.js';
+import type { LiveState } from '../../chain/live-nodes.js';
+import type { Nodes } from '../../chain/node-bitmaps.js';
+import { operationChain } from '../../chain/operation-chain.js';
+import { type Operation, type OperationPlan, planBefore, planOperation } from '../../chain/plan-operation.js';
 import { DirtyBitmapError } from '../../errors.js';
-import { openSource } from '../../io/source.js';
-import { resolveLimits } from '../../limits.js';
+import { applyPlan } from '../../qmp/apply-plan.js';
+import { queryState } from '../../qmp/query-state.js';
 import { bitmapPlanText } from '../../report/bitmap-plan-text.js';
 import { jsonText } from '../../report/text.js';
-import { readDocument } from '../load-document.js';
+import { offlineNodes } from '../plan-nodes.js';
+import { type PlanOutput, reportApplied } from '../plan-report.js';
+import { scriptOf } from '../plan-script.js';
+import { withQmp } from '../qmp-connection.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 
-/** How a plan is printed. */
-export type PlanOutput = 'human' | 'qmp';
-
-/** What `plan merge` and `plan delete` can be asked. */
+/** What every `plan` command can be asked. */
 export interface PlanOptions {
   /** What `query-named-block-nodes` returned: a file, or `-`. */
-  readonly nodes: string;
+  readonly nodes?: string;
+  /** What `x-debug-query-block-graph` returned: a file, with `nodes`. */
+  readonly graph?: string;
+  /** A socket, instead of `nodes`. */
+  readonly qmp?: string;
+  /** Seconds. */
+  readonly timeout: number;
   /** Node names, the active layer first. */
-  readonly chain: readonly string[];
+  readonly chain?: readonly string[];
+  /** The active layer, instead of `chain`. */
+  readonly node?: string;
   readonly output: PlanOutput;
-  readonly top?: string;
-  readonly base?: string;
-  readonly target?: string;
-  readonly bitmap?: string;
-  readonly into?: string;
-  readonly writeNode?: string;
+  readonly apply?: boolean;
+  /** The transaction for before the job completes, instead of the one for after. */
+  readonly prepare?: boolean;
 }
 
-/** `plan merge`: the transaction that merges bitmaps along a chain. */
-export async function planMergeCommand(options: PlanOptions, terminal: Terminal): Promise<number> {
-  const { chain, top = chain[0] ?? '', base, target = '', bitmap, into, writeNode } = options;
-  return await plan(options, terminal, (nodes) =>
-    planMerge(chain, nodes, { top, base, target, bitmap, into, writeNode }),
-  );
+/** What an operation becomes, when its active layer is known. */
+export type MakeOperation = (active: string) => Operation;
+
+/** `plan OPERATION`: the transaction for the bitmaps of a disk, printed, and done where that is asked for. */
+export async function planCommand(make: MakeOperation, options: PlanOptions, terminal: Terminal): Promise<number> {
+  const { nodes: file, qmp: address, timeout, apply = false, output } = options;
+  if ((file === undefined) === (address === undefined)) throw usage('give either --nodes FILE or --qmp SOCKET');
+  if ((options.chain === undefined) === (options.node === undefined)) {
+    throw usage('give either --node NODE, the active layer, or --chain TOP,...,BASE');
+  }
+  if (options.graph !== undefined && file === undefined) throw usage('--graph goes with --nodes');
+  if (apply && (address === undefined || output === 'sh')) throw usage('--apply is for --qmp, and not for -o sh');
+  if (address === undefined) {
+    const { nodes, notes, state } = await offlineNodes(file ?? '', options.graph);
+    const plan = planFor(options, make, nodes, state);
+    await printPlan(plan, options, terminal, state);
+    for (const note of notes) say(terminal, '', note);
+    return exitCode(plan, make);
+  }
+  return await withQmp({ qmp: address, timeout }, async ({ qmp, reconnect }) => {
+    if (!apply) {
+      const state = await queryState(qmp);
+      const plan = planFor(options, make, state.nodes, state);
+      await printPlan(plan, options, terminal, state);
+      return exitCode(plan, make);
+    }
+    const applied = await applyPlan(qmp, {
+      plan: (state) => planFor(options, make, state.nodes, state),
+      onPlan: (plan) => printPlan(plan, options, terminal, undefined),
+      reconnect,
+    });
+    return await reportApplied(applied, output, terminal);
+  });
 }
 
-/** `plan delete`: the transaction that deletes a checkpoint. */
-export async function planDeleteCommand(options: PlanOptions, terminal: Terminal): Promise<number> {
-  const { chain, bitmap = '' } = options;
-  return await plan(options, terminal, (nodes) => planDelete(chain, nodes, bitmap));
+function planFor(options: PlanOptions, make: MakeOperation, nodes: Nodes, state: LiveState): OperationPlan {
+  const chain = options.chain ?? chainOf(options.node ?? '', make, state);
+  const operation = make(chain[0] ?? '');
+  if (options.prepare !== true) return planOperation(chain, nodes, operation);
+  return { ...planBefore(chain, nodes, operation), before: [], after: [] };
 }
 
-async function plan(
-  { nodes: path, output }: PlanOptions,
+function chainOf(node: string, make: MakeOperation, state: LiveState): readonly string[] {
+  const named = state.nodes.has(node) ? node : (state.devices.get(node) ?? node);
+  return operationChain(named, make(named), state);
+}
+
+async function printPlan(
+  plan: OperationPlan,
+  { output, qmp }: PlanOptions,
   terminal: Terminal,
-  make: (nodes: ReturnType<typeof parseNodes>['nodes']) => BitmapPlan,
-): Promise<number> {
-  const { nodes, notes } = parseNodes(await readJson(path));
-  const made = make(nodes);
-  const say = (what: string, text: string): void =>
-    void terminal.stderr.write(`dirtybitmap: ${what}${printable(text)}\n`);
+  state: LiveState | undefined,
+): Promise<void> {
   if (output === 'human') {
-    await writeOut(terminal, `${bitmapPlanText(made).join('\n')}\n`);
-  } else {
-    await writeOut(terminal, `${jsonText(made.actions, 2)}\n`);
-    for (const { name, node, reason } of made.skipped) say('left out: ', `${node}/${name}: ${reason}`);
-    for (const { message } of made.problems) say('problem: ', message);
+    await writeOut(terminal, `${bitmapPlanText(plan).join('\n')}\n`);
+    return;
   }
-  for (const note of notes) say('', note);
-  if (made.problems.some(({ code }) => code === 'argument')) return EXIT.USAGE;
-  return made.actions.length === 0 && made.problems.length > 0 ? EXIT.BAD : EXIT.OK;
+  const wrong = plan.problems.length > 0;
+  if (output === 'qmp') await writeOut(terminal, `${jsonText(plan.actions, 2)}\n`);
+  // A script is made to be run: none for what would fail.
+  else if (!wrong && plan.actions.length > 0) await writeOut(terminal, scriptOf(plan, state));
+  for (const { name, node, reason } of plan.skipped) say(terminal, 'left out: ', `${node}/${name}: ${reason}`);
+  for (const { message } of plan.problems) say(terminal, 'problem: ', message);
+  if (output === 'qmp' && qmp !== undefined && plan.reopen.length > 0) {
+    say(terminal, 'reopen read-write before, and read-only after: ', plan.reopen.join(', '));
+  }
 }
 
-async function readJson(path: string): Promise<unknown> {
-  const source = await openSource(path, { blocking: true });
-  try {
-    const bytes = await readDocument(source, {}, resolveLimits());
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    if (cause instanceof DirtyBitmapError) throw cause;
-    const message = `${path}: expected JSON, found ${(cause as Error).message}; give what query-named-block-nodes returned`;
-    throw new DirtyBitmapError('set-invalid', message, { cause });
-  } finally {
-    await source.close();
-  }
+function say(terminal: Terminal, what: string, text: string): void {
+  terminal.stderr.write(`dirtybitmap: ${what}${printable(text)}\n`);
+}
+
+function exitCode({ problems, actions }: OperationPlan, make: MakeOperation): number {
+  if (problems.some(({ code }) => code === 'argument')) return EXIT.USAGE;
+  // merge and delete are for scripts, which print actions whatever QEMU may say to them.
+  const forScripts = ['merge', 'delete'].includes(make('').kind);
+  return problems.length > 0 && !(forScripts && actions.length > 0) ? EXIT.BAD : EXIT.OK;
+}
+
+function usage(message: string): DirtyBitmapError {
+  return new DirtyBitmapError('argument', message);
 }

@@ -7,6 +7,7 @@ import { ownershipSteps } from '../ownership.js';
 import type { Steps } from '../random-access.js';
 import type { ScannedImage } from '../references.js';
 import { assertReadable, type StoredSize } from './assert-readable.js';
+import { assertUnused } from './assert-unused.js';
 import { type EntryToWrite, encodeDirectory } from './encode-directory.js';
 import { type Doubts, freeOld, isStale } from './free-old.js';
 import { type BitsLayout, dataWrites, encodeTable, layoutBits } from './layout-bits.js';
@@ -19,8 +20,8 @@ import { assertWritable, type NewBitmap, type WantedBitmap, wantedName } from '.
 export interface CommitOptions {
   readonly limits?: Partial<Limits> | undefined;
   /**
-   * Whether all tables of the image are read, to prove that nobody else uses the clusters that are given back. Without
-   * the proof they are left over as leaks. Default true.
+   * Whether all tables of the image are read, to prove that nobody else uses the clusters that are given back, or those
+   * that are written. Without the proof the old ones are left over as leaks. Default true.
    */
   readonly proveOwnership?: boolean | undefined;
   /** Never relies on a write of 24 bytes within a sector being all or nothing. Default false. */
@@ -33,8 +34,8 @@ export interface CommitOptions {
  * given back only after that. Source: qcow2-bitmaps.md section 9.
  * @param image as it is now, read under the lock under which the plan will be done.
  * @param list all bitmaps that it is to have.
- * @throws DirtyBitmapError as `assertWritable` and `assertReadable`; `qcow2-no-room`; where a table or a cluster is in
- * doubt that would be kept, the reason.
+ * @throws DirtyBitmapError as `assertWritable`, `assertReadable` and `assertUnused`; `qcow2-no-room`; where a table or a
+ * cluster is in doubt that would be kept, the reason.
  */
 export function* commitSteps(
   image: Qcow2Image,
@@ -72,11 +73,12 @@ export function* commitSteps(
   const steps: PlanStep[] = [...clearUnknownAutoclear(header), ...allocated];
   if (allocated.length > 0) steps.push(sync('allocate'));
   steps.push(...refcounts.hooks(), ...switchHeader(head, place, options.paranoid ?? false));
-  const proof = (options.proveOwnership ?? true) ? { doubts, scanned: scannedImage(image, head), limits } : undefined;
-  const { freed, leaked } = yield* freeOld(image, list, refcounts, proof);
+  const proven = options.proveOwnership ?? true;
+  const { freed, leaked } = yield* freeOld(image, list, refcounts, proven ? doubts : undefined);
   const given = [...refcounts.changes('free')];
   steps.push(...given);
   if (given.length > 0) steps.push(sync('free'));
+  if (proven) yield* assertUnused(scannedImage(image, head), steps, refcounts.oldTable, limits);
   return { steps, bitmaps: list.map(planned), clusters: { taken: refcounts.taken, freed, leaked } };
 }
 

@@ -98,7 +98,7 @@ function assertKeepable({ bitmap, name, auto }: KeptBitmap): void {
       ...(fault.offset !== undefined && { offset: fault.offset }),
     });
   }
-  if (bitmap.inUse && (name !== undefined || (auto !== undefined && auto !== bitmap.auto))) {
+  if (bitmap.inUse && (name !== undefined || auto !== undefined)) {
     const message = `bitmap ${label(bitmap)} was not saved: remove it, or reset it so that all of it is dirty`;
     throw new DirtyBitmapError('bitmap-inconsistent', message, { offset: entry.offset });
   }

@@ -1,0 +1,25 @@
+/**
+ * QMP without sockets: `import { applyPlan } from 'dirtybitmap/qmp'`. Commands and their types, a session over bytes, and
+ * plans that are applied through whatever does commands; `dirtybitmap/node` has a client that does.
+ * @module
+ */
+export { type Applied, type ApplyOptions, type ApplyResult, applyPlan } from './apply-plan.js';
+export {
+  type BlockdevOptions,
+  type QmpCommand,
+  type QmpCommands,
+  type QmpExecutor,
+  qmpCommand,
+  runCommand,
+} from './commands.js';
+export { queryState } from './query-state.js';
+export { reopenOptions } from './reopen-options.js';
+export {
+  type QmpEvent,
+  type QmpGreeting,
+  type QmpOutput,
+  type QmpReply,
+  QmpSession,
+  type QmpState,
+} from './session.js';
+export { type Shown, type Verification, verifyPlan } from './verify-plan.js';

@@ -58,7 +58,9 @@ function undeclared(path: string, looks: string): string {
   );
 }
 
+/** The names are an image's: nothing that a shell would run may be copied from here. */
 function remedy({ path, backingRaw = '' }: Layer): string {
-  const names = `${quoted(backingRaw, 256)} ${quoted(path, 256)}`;
+  const plain = /^[\w./:@%+=,-]+$/.test(backingRaw + path);
+  const names = plain ? `${backingRaw} ${path}` : 'BACKING IMAGE';
   return `if you know the format, record it: qemu-img rebase -u -f qcow2 -F FORMAT -b ${names}`;
 }

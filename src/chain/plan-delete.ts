@@ -8,7 +8,7 @@ import { bitmapOn, type Nodes } from './node-bitmaps.js';
  * @param chain names of nodes, the active layer first.
  */
 export function planDelete(chain: readonly string[], nodes: Nodes, name: string): BitmapPlan {
-  const holders = chain.filter((node) => bitmapOn(nodes, node, name) !== undefined);
+  const holders = [...new Set(chain)].filter((node) => bitmapOn(nodes, node, name) !== undefined);
   const actions = holders.map((node): Action => ({ type: 'block-dirty-bitmap-remove', data: { node, name } }));
   const problems: PlanProblem[] = holders
     .filter((node) => bitmapOn(nodes, node, name)?.busy === true)

@@ -1,7 +1,7 @@
 import { isGranularity } from '../bitmap/granularity.js';
 import { quoted } from '../bytes/text.js';
 import type { Action, BitmapPlan, BitmapSource, PlanProblem, Skipped } from './actions.js';
-import { bitmapOn, type Nodes } from './node-bitmaps.js';
+import { bitmapOn, type NodeFacts, type Nodes } from './node-bitmaps.js';
 import { invalidity, invalidityText } from './validity.js';
 
 /** The bitmap that takes the writes from the end of a job until the merge. The name is libvirt's. */
@@ -60,7 +60,7 @@ function handled(
   from: readonly string[],
   chain: readonly string[],
   nodes: Nodes,
-  { top, bitmap }: MergeArguments,
+  { top, bitmap, writeNode }: MergeArguments,
 ): { readonly names: readonly string[]; readonly skipped: readonly Skipped[] } {
   const names: string[] = [];
   const skipped: Skipped[] = [];
@@ -73,6 +73,8 @@ function handled(
   }
   for (const node of chain) {
     for (const { name } of nodes.get(node)?.bitmaps ?? []) {
+      // That one is merged, and then removed.
+      if (node === writeNode && name === WRITE_BITMAP) continue;
       if (onTop.has(name) || skipped.some((one) => one.name === name)) continue;
       const reason = from.includes(node)
         ? `only layers below ${top} have it: what changed above them is not known`
@@ -170,23 +172,42 @@ function mergeProblems(name: string, holders: readonly string[], nodes: Nodes, g
 function targetProblems(nodes: Nodes, { target, into }: MergeArguments, added: boolean): PlanProblem[] {
   const facts = nodes.get(target);
   if (facts === undefined) return [{ code: 'missing', message: `QEMU tells of no node ${quoted(target)}, the target` }];
-  const { format, qcow2Compat, readOnly } = facts;
+  return holderProblems(facts, 'target', added && into === undefined);
+}
+
+/** What keeps a node from taking bitmaps, in what `role` it is given for. */
+export function holderProblems(facts: NodeFacts | undefined, role: string, persistent = true): PlanProblem[] {
+  if (facts === undefined) return [];
+  const { node, format, qcow2Compat, readOnly } = facts;
   if (readOnly === true) {
     return [
-      { code: 'read-only', message: `the target ${target} is read-only: reopen it read-write for the transaction` },
+      { code: 'read-only', message: `the ${role} ${node} is read-only: reopen it read-write for the transaction` },
     ];
   }
-  if (!added || into !== undefined) return [];
+  if (!persistent) return [];
   if (format !== undefined && format !== 'qcow2') {
-    return [{ code: 'no-bitmaps', message: `the target ${target} is ${format}, which holds no persistent bitmaps` }];
+    return [{ code: 'no-bitmaps', message: `the ${role} ${node} is ${format}, which holds no persistent bitmaps` }];
   }
   if (qcow2Compat !== '0.10') return [];
-  const message = `the target ${target} is qcow2 of version 2, which holds no bitmaps: amend it with compat=1.1`;
+  const message = `the ${role} ${node} is qcow2 of version 2, which holds no bitmaps: amend it with compat=1.1`;
   return [{ code: 'no-bitmaps', message }];
 }
 
 function writeBitmapProblems(nodes: Nodes, node: string): PlanProblem[] {
-  if (bitmapOn(nodes, node, WRITE_BITMAP) !== undefined) return [];
+  const found = bitmapOn(nodes, node, WRITE_BITMAP);
+  if (found?.busy === true) {
+    return [{ code: 'busy', message: `bitmap ${WRITE_BITMAP} of ${node} is busy: a job or an export uses it` }];
+  }
+  if (found?.inconsistent === true || found?.recording === false) {
+    const state = found.inconsistent ? 'is inconsistent' : 'does not record';
+    return [
+      {
+        code: 'missing',
+        message: `bitmap ${WRITE_BITMAP} of ${node} ${state}: the writes after the job are not known`,
+      },
+    ];
+  }
+  if (found !== undefined) return [];
   const message = `${node} has no bitmap ${WRITE_BITMAP}: add it (transient, recording) before the job is told to complete`;
   return [{ code: 'missing', message }];
 }

@@ -2,7 +2,7 @@ import { quoted } from '../bytes/text.js';
 import type { Action, BitmapPlan, PlanProblem } from './actions.js';
 import { bitmapOn, type Nodes } from './node-bitmaps.js';
 import { planDelete } from './plan-delete.js';
-import { type MergeArguments, planMerge, WRITE_BITMAP } from './plan-merge.js';
+import { holderProblems, type MergeArguments, planMerge, WRITE_BITMAP } from './plan-merge.js';
 import { planSnapshot } from './plan-snapshot.js';
 import { invalidity, invalidityText } from './validity.js';
 
@@ -133,6 +133,10 @@ function withSnapshot(node: string, overlay: string, nodes: Nodes): BitmapPlan {
     const message = `QEMU tells of no node ${quoted(overlay)}, the overlay: blockdev-add it first, with "backing": null`;
     problems.push({ code: 'missing', message });
   }
+  if (overlay === node)
+    problems.push({ code: 'argument', message: `the overlay ${quoted(overlay)} is the top itself` });
+  // QEMU takes a read-only overlay, and loses the bitmaps when it ends.
+  else if (plan.actions.length > 0) problems.push(...holderProblems(nodes.get(overlay), 'overlay'));
   return { ...plan, problems, actions: [...plan.actions, { type: 'blockdev-snapshot', data: { node, overlay } }] };
 }
 

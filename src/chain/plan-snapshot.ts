@@ -23,7 +23,7 @@ export function planSnapshot(top: string, overlay: string, nodes: Nodes): Bitmap
     const data = { node: overlay, name, persistent: true, disabled: false };
     actions.push({
       type: 'block-dirty-bitmap-add',
-      data: granularity === undefined ? data : { ...data, granularity },
+      data: granularity === undefined || granularity === 0 ? data : { ...data, granularity },
     });
   }
   return { actions, skipped, problems, reopen: [] };

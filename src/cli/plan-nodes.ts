@@ -3,6 +3,7 @@ import { type ParsedNodes, parseNodes } from '../chain/parse-nodes.js';
 import { DirtyBitmapError } from '../errors.js';
 import { openSource } from '../io/source.js';
 import { resolveLimits } from '../limits.js';
+import { JsonNesting } from '../qmp/json-framer.js';
 import { readDocument } from './load-document.js';
 
 /**
@@ -23,6 +24,11 @@ async function readJson(path: string): Promise<unknown> {
   const source = await openSource(path, { blocking: true });
   try {
     const bytes = await readDocument(source, {}, resolveLimits());
+    const nesting = new JsonNesting();
+    for (const byte of bytes) {
+      nesting.step(byte);
+      if (nesting.tooDeep) throw new Error('arrays in arrays without end');
+    }
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     if (cause instanceof DirtyBitmapError) throw cause;

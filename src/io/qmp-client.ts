@@ -50,12 +50,13 @@ export class QmpClient {
 
   /**
    * Connects, and agrees on the capabilities.
-   * @param options `timeout` is for the greeting; default 5 seconds.
+   * @param options `timeout` is for the connection, and again for the greeting; default 5 seconds.
    * @throws DirtyBitmapError `file-access` where nobody listens; `qmp-timeout` where QEMU does not greet, as one that has
    * another client; `qmp-protocol` where it is no QMP.
    */
   static async connect(address: QmpAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
-    const socket = await open(address, options.signal);
+    const { timeout = GREETING_PATIENCE, signal } = options;
+    const socket = await open(address, timeout, signal);
     const session = new QmpSession(options.limits);
     const waiting = new Map<number, Waiting>();
     let version = '';
@@ -80,7 +81,6 @@ export class QmpClient {
       socket.on('error', (error) => fail(closed(address, error)));
       socket.on('close', () => fail(closed(address)));
     });
-    const { timeout = GREETING_PATIENCE, signal } = options;
     try {
       await inTime(ready, { timeout, signal }, () => noGreeting(address));
     } catch (error) {
@@ -111,12 +111,12 @@ export class QmpClient {
   }
 }
 
-async function open(address: QmpAddress, signal: AbortSignal | undefined): Promise<Socket> {
+async function open(address: QmpAddress, timeout: number, signal: AbortSignal | undefined): Promise<Socket> {
   const tcp = /^tcp:(.*):(\d+)$/.exec(address);
   const path = address.startsWith('unix:') ? address.slice(5) : address;
   const where = tcp === null ? { path } : { host: tcp[1] || 'localhost', port: Number(tcp[2]) };
-  return await new Promise((resolve, reject) => {
-    const socket = createConnection({ ...where, ...(signal && { signal }) });
+  const socket = createConnection({ ...where, ...(signal && { signal }) });
+  const connected = new Promise<Socket>((resolve, reject) => {
     socket.once('connect', () => resolve(socket));
     socket.once('error', (error: NodeJS.ErrnoException) => {
       const why =
@@ -129,6 +129,12 @@ async function open(address: QmpAddress, signal: AbortSignal | undefined): Promi
       reject(new DirtyBitmapError('file-access', message, { cause: error }));
     });
   });
+  try {
+    return await inTime(connected, { timeout, signal }, () => noGreeting(address));
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }
 
 function answer(waiting: Map<number, Waiting>, { id, result }: QmpReply): void {

@@ -2,10 +2,38 @@ import { DirtyBitmapError } from '../errors.js';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** As QEMU's own parser; backing chains nest in what is not asked for flat. */
+const MAX_DEPTH = 1024;
 const OPEN = [0x7b, 0x5b];
 const CLOSE = [0x7d, 0x5d];
 /** What stands between messages: spaces, tabs, line ends. */
 const SPACE = [0x20, 0x09, 0x0d, 0x0a];
+
+/** How deep arrays and objects nest, byte for byte, so that what is too deep is refused before it is parsed. */
+export class JsonNesting {
+  #depth = 0;
+  #inText = false;
+  #escaped = false;
+
+  /** 0 outside of all arrays and objects. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  get tooDeep(): boolean {
+    return this.#depth > MAX_DEPTH;
+  }
+
+  step(byte: number): void {
+    if (this.#inText) {
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === BACKSLASH) this.#escaped = true;
+      else if (byte === QUOTE) this.#inText = false;
+    } else if (byte === QUOTE) this.#inText = true;
+    else if (OPEN.includes(byte)) this.#depth++;
+    else if (CLOSE.includes(byte)) this.#depth--;
+  }
+}
 
 /**
  * Cuts a stream of bytes into JSON objects, one behind the other. QEMU ends each with a line end, and spreads one over
@@ -14,11 +42,10 @@ const SPACE = [0x20, 0x09, 0x0d, 0x0a];
 export class JsonFramer {
   readonly #max: number;
   readonly #decoder = new TextDecoder('utf-8', { fatal: true });
-  #parts: Uint8Array[] = [];
+  /** Grows: a view kept of every piece would cost hundreds of bytes a byte where a peer sends one at a time. */
+  #buffer = new Uint8Array(0);
   #bytes = 0;
-  #depth = 0;
-  #inText = false;
-  #escaped = false;
+  readonly #nesting = new JsonNesting();
   #offset = 0;
 
   /** @param maxBytes of one object. */
@@ -40,46 +67,38 @@ export class JsonFramer {
     let start = 0;
     for (let at = 0; at < piece.length; at++) {
       const byte = piece[at] as number;
-      if (this.#depth === 0) {
+      const outside = this.#nesting.depth === 0;
+      if (outside) {
         start = at;
         if (SPACE.includes(byte)) continue;
         if (byte !== OPEN[0]) throw protocol(this.#offset + at, `expected {, found byte 0x${byte.toString(16)}`);
-        this.#depth = 1;
-        continue;
       }
-      this.#step(byte);
+      this.#nesting.step(byte);
+      if (this.#nesting.tooDeep) throw protocol(this.#offset + at, `expected JSON of at most ${MAX_DEPTH} levels`);
+      if (outside) continue;
       if (this.#bytes + at - start >= this.#max) throw tooLong(this.#offset + at, this.#max);
-      if (this.#depth > 0) continue;
+      if (this.#nesting.depth > 0) continue;
       this.#keep(piece.subarray(start, at + 1));
       yield this.#take(this.#offset + at);
     }
-    if (this.#depth > 0) this.#keep(piece.slice(start));
+    if (this.#nesting.depth > 0) this.#keep(piece.subarray(start));
     this.#offset += piece.length;
   }
 
-  #step(byte: number): void {
-    if (this.#inText) {
-      if (this.#escaped) this.#escaped = false;
-      else if (byte === BACKSLASH) this.#escaped = true;
-      else if (byte === QUOTE) this.#inText = false;
-    } else if (byte === QUOTE) this.#inText = true;
-    else if (OPEN.includes(byte)) this.#depth++;
-    else if (CLOSE.includes(byte)) this.#depth--;
-  }
-
   #keep(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#bytes += bytes.length;
+    const needed = this.#bytes + bytes.length;
+    if (needed > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(needed, Math.min(2 * this.#buffer.length, this.#max)));
+      grown.set(this.#buffer.subarray(0, this.#bytes));
+      this.#buffer = grown;
+    }
+    this.#buffer.set(bytes, this.#bytes);
+    this.#bytes = needed;
   }
 
   #take(offset: number): Readonly<Record<string, unknown>> {
-    const bytes = new Uint8Array(this.#bytes);
-    let at = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    this.#parts = [];
+    const bytes = this.#buffer.subarray(0, this.#bytes);
+    this.#buffer = new Uint8Array(0);
     this.#bytes = 0;
     try {
       return JSON.parse(this.#decoder.decode(bytes));

@@ -30,7 +30,13 @@ export function verifyPlan(actions: readonly Action[], before: LiveState, after:
     certain++;
     if (action.type === 'blockdev-snapshot') {
       const { overlay } = action.data;
-      if (liveChain(overlay, after).layers[1]?.node === node) continue;
+      const below = nodeBelow(overlay, after);
+      if (below === node) continue;
+      if (below === undefined) {
+        certain--;
+        differences.push(`what ${overlay} is on top of could not be told`);
+        continue;
+      }
       undone++;
       differences.push(`${overlay} is not on top of ${node}`);
       continue;
@@ -51,6 +57,15 @@ export function verifyPlan(actions: readonly Action[], before: LiveState, after:
   }
   if (differences.length === 0) return { shown: certain > 0 ? 'done' : 'unclear', differences };
   return { shown: certain > 0 && undone === certain ? 'not-done' : 'unclear', differences };
+}
+
+/** The next layer; undefined where the chain cannot be followed, which must not hide that the transaction was done. */
+function nodeBelow(overlay: string, state: LiveState): string | null | undefined {
+  try {
+    return liveChain(overlay, state).layers[1]?.node ?? null;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A merge only adds: what any of the sources had is in the target. */

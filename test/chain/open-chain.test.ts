@@ -54,7 +54,7 @@ describe('formats', () => {
     const chain = await read({ top: over('below', null), below: bytes });
     expect(chain.layers[1]).toMatchObject({ path: 'below', format, formatSource: 'assumed' });
     expect(chain.findings.list).toMatchObject([
-      { code: 'backing-format-assumed', message: expect.stringMatching(/-F FORMAT -b "below" "top"/) },
+      { code: 'backing-format-assumed', message: expect.stringMatching(/-F FORMAT -b below top/) },
     ]);
   });
 
@@ -70,7 +70,7 @@ describe('formats', () => {
       ...{ end: 'error', layers: [{ path: 'top' }], error: { code: 'backing-format-unset' } },
       brokenAt: { overlay: 'top', backingRaw: 'below', path: 'below' },
     });
-    expect(chain.error?.message).toMatch(/"below" of "top".*qemu-img rebase -u -f qcow2 -F FORMAT -b "below" "top"/);
+    expect(chain.error?.message).toMatch(/"below" of "top".*qemu-img rebase -u -f qcow2 -F FORMAT -b below top/);
     expect(files.opened).toEqual(['top', 'below']);
   });
 

@@ -106,9 +106,28 @@ describeWithQemu('a running VM, from the command line', () => {
   });
 
   it('reports what QEMU refuses, and leaves all as it was', async () => {
-    const { code, stdout, stderr } = await plan('snapshot', '--node', 'top', '--overlay', 'mid', '--apply');
+    // It has a backing file already.
+    const { code, stdout, stderr } = await plan('snapshot', '--node', 'mirror', '--overlay', 'top', '--apply');
     expect([code, stdout]).toEqual([1, expect.stringContaining('refused: no bitmap was changed')]);
     expect(stderr).toMatch(/^dirtybitmap: qmp-refused: QEMU refused transaction: /);
+    expect(await names('mirror')).toEqual([]);
+  });
+
+  it.each([
+    ['top,base', '--chain is top,base, but QEMU has top,mid,base; give that, or --node top'],
+    ['top,mid,bsae', 'QEMU tells of no node "bsae"'],
+    ['top', '--chain is top, but QEMU has top,mid,base'],
+    ['top,base,mid', '--chain is top,base,mid, but QEMU has top,mid,base'],
+  ])('sends nothing for a chain %s, which would leave dirty bits out', async (chain, problem) => {
+    const backup = ['backup', '--chain', chain, '--bitmap', "o'clock", '--into', 'b'];
+    const { code, stdout } = await plan(...backup, '--apply');
+    expect([code, stdout]).toEqual([2, expect.stringContaining(problem)]);
+    expect(await names('top')).toEqual(["o'clock"]);
+  });
+
+  it('puts no read-only overlay on top, which would lose its bitmaps', async () => {
+    const { code, stdout } = await plan('snapshot', '--node', 'top', '--overlay', 'mid', '--apply');
+    expect([code, stdout]).toEqual([1, expect.stringContaining('the overlay mid is read-only')]);
     expect(await names('mid')).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
-import { printable } from '../../bytes/text.js';
+import { printable, quoted } from '../../bytes/text.js';
+import type { PlanProblem } from '../../chain/actions.js';
 import type { LiveState } from '../../chain/live-nodes.js';
 import type { Nodes } from '../../chain/node-bitmaps.js';
 import { operationChain } from '../../chain/operation-chain.js';
@@ -51,6 +52,10 @@ export async function planCommand(make: MakeOperation, options: PlanOptions, ter
     const plan = planFor(options, make, nodes, state);
     await printPlan(plan, options, terminal, state);
     for (const note of notes) say(terminal, '', note);
+    for (const node of options.chain ?? []) {
+      if (!nodes.has(node))
+        say(terminal, '', `--nodes tells of no node ${quoted(node)}: it was taken as one without bitmaps`);
+    }
     return exitCode(plan, make);
   }
   return await withQmp({ qmp: address, timeout }, async ({ qmp, reconnect }) => {
@@ -72,8 +77,28 @@ export async function planCommand(make: MakeOperation, options: PlanOptions, ter
 function planFor(options: PlanOptions, make: MakeOperation, nodes: Nodes, state: LiveState): OperationPlan {
   const chain = options.chain ?? chainOf(options.node ?? '', make, state);
   const operation = make(chain[0] ?? '');
-  if (options.prepare !== true) return planOperation(chain, nodes, operation);
-  return { ...planBefore(chain, nodes, operation), before: [], after: [] };
+  const plan =
+    options.prepare === true
+      ? { ...planBefore(chain, nodes, operation), before: [], after: [] }
+      : planOperation(chain, nodes, operation);
+  if (options.chain === undefined || state.linkSource === 'file-names') return plan;
+  return { ...plan, problems: [...plan.problems, ...chainProblems(chain, operation, state)] };
+}
+
+/**
+ * A layer that is forgotten or misspelt takes its dirty bits out of a backup without a word. Layers more than QEMU has are
+ * right: a job that is concluded has taken them out.
+ */
+function chainProblems(given: readonly string[], operation: Operation, state: LiveState): PlanProblem[] {
+  const unknown = given.filter((node) => !state.nodes.has(node));
+  if (unknown.length > 0) {
+    return [{ code: 'argument', message: `QEMU tells of no node ${unknown.map((node) => quoted(node)).join(', ')}` }];
+  }
+  const real = operationChain(given[0] ?? '', operation, state);
+  const inOrder = given.filter((node) => real.includes(node));
+  if (inOrder.length === real.length && inOrder.every((node, at) => node === real[at])) return [];
+  const message = `--chain is ${given.join(',')}, but QEMU has ${real.join(',')}; give that, or --node ${real[0]}`;
+  return [{ code: 'argument', message }];
 }
 
 function chainOf(node: string, make: MakeOperation, state: LiveState): readonly string[] {

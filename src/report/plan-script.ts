@@ -1,5 +1,6 @@
 import { printable } from '../bytes/text.js';
 import type { BitmapPlan } from '../chain/actions.js';
+import { DirtyBitmapError } from '../errors.js';
 import { bitmapPlanText } from './bitmap-plan-text.js';
 import { jsonText } from './text.js';
 
@@ -14,6 +15,7 @@ export interface ScriptCommands {
 /**
  * A POSIX shell script that does a plan, through `virsh` or a program of the caller's that takes a QMP command and prints
  * the answer. No name of a domain is guessed.
+ * @throws DirtyBitmapError `unsupported`: a command is too long for one.
  */
 export function planScript(plan: BitmapPlan, { open, transaction, close }: ScriptCommands): string {
   const comments = bitmapPlanText(plan).map((line) => `# ${printable(line)}`);
@@ -40,21 +42,30 @@ qmp() {
   case $(printf '%s' "$answer" | tr -d '[:space:]') in
     *'"return":'*) echo "$1: done" ;;
     *'"error":'*) echo "$1: refused: $answer" >&2; return 1 ;;
-    *) echo "$1: no answer: whether it was done is not known; ask QEMU before you repeat it" >&2; exit 3 ;;
+    *) echo "$1: no answer: whether it was done is not known; ask QEMU before you repeat it" >&2; return 3 ;;
   esac
 }
 
 ${[
-  ...(open ? [`qmp 'reopen read-write' ${quote(open)} || exit 1`] : []),
   'code=0',
-  `qmp 'transaction' ${quote(transaction)} || code=1`,
-  ...(close ? [`qmp 'reopen read-only' ${quote(close)} || code=1`] : []),
+  // Refused is as it was; without an answer the nodes may be writable, and are made read-only again.
+  ...(open ? [`qmp 'reopen read-write' ${quote(open)} || code=$?`, '[ $code -ne 1 ] || exit 1'] : []),
+  `[ $code -ne 0 ] || qmp 'transaction' ${quote(transaction)} || code=$?`,
+  ...(close ? [`qmp 'reopen read-only' ${quote(close)} || { again=$?; [ $code -gt $again ] || code=$again; }`] : []),
   'exit $code',
 ].join('\n')}
 `;
 }
 
+/** Linux takes no longer word of a command (MAX_ARG_STRLEN), in bytes and with a NUL byte behind it. */
+const MAX_WORD = 128 * 1024 - 1;
+
 /** As one word of a shell. */
 function quote(command: object): string {
-  return `'${jsonText(command).replaceAll("'", "'\\''")}'`;
+  const text = jsonText(command);
+  if (new TextEncoder().encode(text).length > MAX_WORD) {
+    const message = `a command of this plan is longer than the ${MAX_WORD} bytes that a shell can pass on; use --apply`;
+    throw new DirtyBitmapError('unsupported', message);
+  }
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

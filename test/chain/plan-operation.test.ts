@@ -47,6 +47,37 @@ describe('planOperation', () => {
     });
   });
 
+  it.each([
+    [{ busy: true }, 'busy'],
+    [{ inconsistent: true }, 'missing'],
+    [{ recording: false }, 'missing'],
+  ])('copy: a temporary bitmap that is %j has not all writes, or cannot be removed', (state, problem) => {
+    const given = nodes({ ...mirror(), bitmaps: [{ ...bitmap(TEMP), ...state }] });
+    expect(short({ kind: 'copy', mirror: 'mirror' }, given)).toMatchObject({ problems: [problem] });
+  });
+
+  it('commit: the temporary bitmap is merged, and so is not told as left out', () => {
+    const base = { node: 'base', format: 'qcow2', readOnly: false, bitmaps: [bitmap('b'), bitmap(TEMP)] };
+    expect(planOperation(CHAIN, nodes(base), { kind: 'commit', top: 'top', base: 'base' }).skipped).toEqual([]);
+  });
+
+  it('snapshot: onto an overlay that can keep bitmaps, and is not the top', () => {
+    const onto = (facts: Partial<NodeFacts>): object =>
+      short({ kind: 'snapshot', overlay: 'mirror' }, nodes({ ...mirror(), ...facts }));
+    expect(onto({})).toEqual({ ...PLAIN, actions: ['+mirror/b', 'mirror>top'] });
+    expect(onto({ readOnly: true })).toMatchObject({ problems: ['read-only'] });
+    expect(onto({ format: 'raw' })).toMatchObject({ problems: ['no-bitmaps'] });
+    expect(onto({ qcow2Compat: '0.10' })).toMatchObject({ problems: ['no-bitmaps'] });
+    expect(short({ kind: 'snapshot', overlay: 'top' })).toMatchObject({
+      problems: expect.arrayContaining(['argument']),
+    });
+  });
+
+  it('delete: a node that is named twice loses its bitmap once', () => {
+    const { actions } = planOperation(['top', 'top'], nodes(), { kind: 'delete', bitmap: 'b' });
+    expect(actions).toHaveLength(1);
+  });
+
   it('commit: of the active layer with the temporary bitmap, of others with a base that is reopened', () => {
     const base = { node: 'base', format: 'qcow2', readOnly: false, bitmaps: [bitmap('b'), bitmap(TEMP)] };
     expect(short({ kind: 'commit', top: 'top', base: 'base' }, nodes(base))).toEqual({

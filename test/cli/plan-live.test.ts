@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -175,6 +175,18 @@ socket.on('data', (data) => {
     expect([await names('top'), await names('mirror')]).toEqual([[], []]);
     expect(() => run({ QMP_COMMAND: program })).toThrow(/transaction: refused/);
     expect(() => run({ QMP_COMMAND: 'false' })).toThrow(/not known/);
+    // The transaction without an answer: what was opened is closed.
+    const asked = join(folder, 'asked');
+    const mute = join(folder, 'mute');
+    const body = `echo "$1" | cut -c1-40 >> ${asked}; case $1 in *transaction*) ;; *) echo '{"return": {}}' ;; esac`;
+    writeFileSync(mute, `#!/bin/sh\n${body}\n`);
+    chmodSync(mute, 0o755);
+    expect(() => run({ QMP_COMMAND: mute })).toThrow(
+      expect.objectContaining({ status: 3, stdout: 'reopen read-write: done\nreopen read-only: done\n' }),
+    );
+    expect(readFileSync(asked, 'utf8').match(/blockdev-reopen|transaction/g)).toEqual([
+      ...['blockdev-reopen', 'transaction', 'blockdev-reopen'],
+    ]);
   });
 });
 
@@ -198,6 +210,8 @@ describe('a running VM that is not nice', () => {
           peer.write(`${JSON.stringify({ return: answers[execute] ?? {}, id })}\n`);
           return;
         }
+        // Ctrl-C must not leave before it is known.
+        process.emit('SIGINT');
         server.close();
         peer.destroy();
       });
@@ -206,7 +220,7 @@ describe('a running VM that is not nice', () => {
     const { code, stdout, stderr } = await plan('delete', '--node', 'a', '--bitmap', 'b', '--apply');
     expect(code).toBe(3);
     expect(stdout).toContain('not known whether it was done: ask QEMU before you repeat it');
-    expect(stderr).toMatch(/^dirtybitmap: qmp-closed: .*whether it was done is not known/);
+    expect(stderr).toMatch(/not left in the middle.*\ndirtybitmap: qmp-closed: .*whether it was done is not known/);
     expect(sent.filter((command) => command === 'transaction')).toHaveLength(1);
   });
 

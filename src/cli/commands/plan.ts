@@ -65,13 +65,28 @@ export async function planCommand(make: MakeOperation, options: PlanOptions, ter
       await printPlan(plan, options, terminal, state);
       return exitCode(plan, make);
     }
-    const applied = await applyPlan(qmp, {
-      plan: (state) => planFor(options, make, state.nodes, state),
-      onPlan: (plan) => printPlan(plan, options, terminal, undefined),
-      reconnect,
-    });
+    const applied = await toTheEnd(terminal, () =>
+      applyPlan(qmp, {
+        plan: (state) => planFor(options, make, state.nodes, state),
+        onPlan: (plan) => printPlan(plan, options, terminal, undefined),
+        reconnect,
+      }),
+    );
     return await reportApplied(applied, output, terminal);
   });
+}
+
+/** Stopped in the middle, nodes would stay read-write and nobody knew what was done; all steps have a time limit. */
+async function toTheEnd<T>(terminal: Terminal, work: () => Promise<T>): Promise<T> {
+  const wait = (): void =>
+    say(terminal, '', 'a plan is not left in the middle: waiting for QEMU, up to --timeout a step');
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, wait);
+  try {
+    return await work();
+  } finally {
+    for (const signal of signals) process.off(signal, wait);
+  }
 }
 
 function planFor(options: PlanOptions, make: MakeOperation, nodes: Nodes, state: LiveState): OperationPlan {

@@ -128,6 +128,8 @@ function argumentProblems(chain: readonly string[], given: MergeArguments): Plan
   else if (base !== undefined && at >= 0 && chain.indexOf(base) < at) {
     wrong(`the base ${quoted(base)} is not below the top ${quoted(top)} in the chain (${chain.join(', ')})`);
   }
+  const bytes = into === undefined ? 1 : new TextEncoder().encode(into).length;
+  if (bytes === 0 || bytes > 1023) wrong(`expected a name of 1 to 1023 bytes for the result, found one of ${bytes}`);
   if (into !== undefined && bitmap === undefined) {
     wrong('another name is for one bitmap: say which one, as several would get the same name');
   }

@@ -140,11 +140,13 @@ class Application<Plan extends BitmapPlan> {
   async #reopen(readOnly: boolean): Promise<DirtyBitmapError | undefined> {
     const { reopen } = this.#plan;
     if (reopen.length === 0) return undefined;
-    return await this.#try(`reopen ${readOnly ? 'read-only' : 'read-write'}: ${reopen.join(', ')}`, async () => {
+    const error = await this.#try(`reopen ${readOnly ? 'read-only' : 'read-write'}: ${reopen.join(', ')}`, async () => {
       // Those above before those below would do as well: QEMU takes them as one change, all or none.
       const options = reopen.map((node) => reopenOptions(this.#before, node, readOnly));
       await runCommand(this.#qmp, qmpCommand('blockdev-reopen', { options }));
     });
+    if (readOnly && error !== undefined) this.#steps.push(`perhaps left read-write: ${reopen.join(', ')}`);
+    return error;
   }
 
   /** What QEMU says now, on another connection where that is lost; undefined where it cannot be asked. */

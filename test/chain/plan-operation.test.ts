@@ -73,6 +73,10 @@ describe('planOperation', () => {
     });
   });
 
+  it.each(['', 'é'.repeat(512)])('backup: into a name that QEMU has not', (into) => {
+    expect(short({ kind: 'backup', bitmap: 'b', into })).toMatchObject({ actions: [], problems: ['argument'] });
+  });
+
   it('delete: a node that is named twice loses its bitmap once', () => {
     const { actions } = planOperation(['top', 'top'], nodes(), { kind: 'delete', bitmap: 'b' });
     expect(actions).toHaveLength(1);

@@ -3,7 +3,6 @@
 //   any other DIR: folders with truth.json, whose `loaded_by_qemu` says what a fresh QEMU of the same version did
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import type { QemuPrediction } from '../src/migration/qemu-prediction.js';
 import { QEMU_VERSIONS } from '../src/migration/qemu-version.js';
 import {
@@ -16,6 +15,7 @@ import {
   predict,
   type QemuRun,
 } from '../test/support/qemu-truth.js';
+import { foldersWith, streamOf } from './cases.js';
 
 /** Disagreements that are known, by case and version, and why: outside of the stream and of the machine's settings. */
 const EXPLAINED: Readonly<Record<string, string>> = {};
@@ -83,21 +83,6 @@ function judge(group: string, name: string, prediction: QemuPrediction, run: Qem
   else total.differ++;
   for (const problem of problems) console.log(`${group}, ${name}: ${problem}`);
   if (problems.length > 0) console.log(`  ${EXPLAINED[name] ?? 'not explained'}`);
-}
-
-function foldersWith(folder: string, file: string): string[] {
-  if (existsSync(join(folder, file))) return [folder];
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .flatMap((entry) => foldersWith(join(folder, entry.name), file))
-    .sort();
-}
-
-/** The stream of a case, or undefined where it has none. */
-function streamOf(folder: string): Uint8Array | undefined {
-  const plain = join(folder, 'stream.bin');
-  if (existsSync(plain)) return readFileSync(plain);
-  return existsSync(`${plain}.gz`) ? gunzipSync(readFileSync(`${plain}.gz`)) : undefined;
 }
 
 function readJson<T>(path: string): T {

@@ -1,5 +1,6 @@
 import { isGranularity } from '../bitmap/granularity.js';
 import { quoted } from '../bytes/text.js';
+import { MAX_NAME_BYTES } from '../set/names.js';
 import type { Action, BitmapPlan, BitmapSource, PlanProblem, Skipped } from './actions.js';
 import { bitmapOn, type NodeFacts, type Nodes } from './node-bitmaps.js';
 import { invalidity, invalidityText } from './validity.js';
@@ -129,7 +130,9 @@ function argumentProblems(chain: readonly string[], given: MergeArguments): Plan
     wrong(`the base ${quoted(base)} is not below the top ${quoted(top)} in the chain (${chain.join(', ')})`);
   }
   const bytes = into === undefined ? 1 : new TextEncoder().encode(into).length;
-  if (bytes === 0 || bytes > 1023) wrong(`expected a name of 1 to 1023 bytes for the result, found one of ${bytes}`);
+  if (bytes === 0 || bytes > MAX_NAME_BYTES) {
+    wrong(`expected a name of 1 to ${MAX_NAME_BYTES} bytes for the result, found one of ${bytes}`);
+  }
   if (into !== undefined && bitmap === undefined) {
     wrong('another name is for one bitmap: say which one, as several would get the same name');
   }

@@ -3,7 +3,7 @@ import { type ParsedNodes, parseNodes } from '../chain/parse-nodes.js';
 import { DirtyBitmapError } from '../errors.js';
 import { openSource } from '../io/source.js';
 import { resolveLimits } from '../limits.js';
-import { JsonNesting } from '../qmp/json-framer.js';
+import { JsonNesting, MAX_JSON_DEPTH } from '../qmp/json-framer.js';
 import { readDocument } from './load-document.js';
 
 /**
@@ -27,7 +27,7 @@ async function readJson(path: string): Promise<unknown> {
     const nesting = new JsonNesting();
     for (const byte of bytes) {
       nesting.step(byte);
-      if (nesting.tooDeep) throw new Error('arrays in arrays without end');
+      if (nesting.tooDeep) throw new Error(`more than ${MAX_JSON_DEPTH} levels`);
     }
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {

@@ -3,7 +3,7 @@ import { DirtyBitmapError } from '../errors.js';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** As QEMU's own parser; backing chains nest in what is not asked for flat. */
-const MAX_DEPTH = 1024;
+export const MAX_JSON_DEPTH = 1024;
 const OPEN = [0x7b, 0x5b];
 const CLOSE = [0x7d, 0x5d];
 /** What stands between messages: spaces, tabs, line ends. */
@@ -20,10 +20,12 @@ export class JsonNesting {
     return this.#depth;
   }
 
+  /** Whether a parser, or what shows the value, could run out of stack. */
   get tooDeep(): boolean {
-    return this.#depth > MAX_DEPTH;
+    return this.#depth > MAX_JSON_DEPTH;
   }
 
+  /** Takes the next byte of the JSON. */
   step(byte: number): void {
     if (this.#inText) {
       if (this.#escaped) this.#escaped = false;
@@ -74,7 +76,7 @@ export class JsonFramer {
         if (byte !== OPEN[0]) throw protocol(this.#offset + at, `expected {, found byte 0x${byte.toString(16)}`);
       }
       this.#nesting.step(byte);
-      if (this.#nesting.tooDeep) throw protocol(this.#offset + at, `expected JSON of at most ${MAX_DEPTH} levels`);
+      if (this.#nesting.tooDeep) throw protocol(this.#offset + at, `expected JSON of at most ${MAX_JSON_DEPTH} levels`);
       if (outside) continue;
       if (this.#bytes + at - start >= this.#max) throw tooLong(this.#offset + at, this.#max);
       if (this.#nesting.depth > 0) continue;

@@ -21,6 +21,30 @@ function nodesFile(nodes: Readonly<Record<string, readonly object[]>>, wrap: boo
 }
 
 describe('plan', () => {
+  it('refuses nodes that nest without end, and says which nodes it knows nothing of', async () => {
+    const path = join(folder, 'deep.json');
+    writeFileSync(path, '['.repeat(200_000) + ']'.repeat(200_000));
+    const args = ['plan', 'delete', '--chain', 'a,b', '--bitmap', 'x', '--nodes'];
+    expect(await runCli(...args, path)).toMatchObject({
+      ...{ code: 1, stderr: expect.stringMatching(/^dirtybitmap: set-invalid: .*more than 1024 levels.*\n$/) },
+    });
+    const known = nodesFile({ a: [{ name: 'x', granularity: 512 }] }, false);
+    expect((await runCli(...args, known)).stderr).toContain('--nodes tells of no node "b"');
+  });
+
+  it('makes no script that a shell cannot run', async () => {
+    const one = (at: number): object => ({
+      ...{ name: `${at}`.padEnd(1000, 'n'), granularity: 512, recording: true, persistent: true },
+    });
+    const script = async (count: number): Promise<object> => {
+      const path = nodesFile({ a: Array.from({ length: count }, (_, at) => one(at)), b: [] }, false);
+      const merge = ['plan', 'merge', '--chain', 'a', '--top', 'a', '--target', 'b'];
+      return await runCli(...merge, '-o', 'sh', '--nodes', path);
+    };
+    expect(await script(10)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^#!\/bin\/sh\n/) });
+    expect(await script(150)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('use --apply') });
+  });
+
   it('prints exactly the actions of every case', async () => {
     for (const [at, one] of readCases(join(VECTORS, 'merge')).entries()) {
       const { top, base, target, bitmap, dstBitmap, writeBitmapNode } = one.args;

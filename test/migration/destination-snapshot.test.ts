@@ -1,12 +1,12 @@
 import { decode, encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { concat } from '../../src/bytes/concat.js';
 import { DestinationStream, type StreamSnapshot } from '../../src/migration/destination-stream.js';
 import { type GraphSnapshot, restoreGraph, snapshotGraph } from '../../src/migration/graph-snapshot.js';
 import { MemoryGraph } from '../../src/migration/memory-graph.js';
 import { Source } from '../../src/migration/source.js';
 import { Chunks, codeOf } from '../support/chunks.js';
-import { joined } from '../support/reencode.js';
 
 const G = 65_536;
 const SIZE = 20_000 * G;
@@ -35,7 +35,7 @@ function stream(): Uint8Array {
     .zeroes({}, 128, 64)
     .complete()
     .eos();
-  return joined([...parts, odd]);
+  return concat([...parts, odd]);
 }
 
 /** Through MessagePack and into another world. */

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { Bitmap } from '../../src/bitmap/bitmap.js';
+import { concat } from '../../src/bytes/concat.js';
 import type { Profile } from '../../src/migration/cutter.js';
 import { MemoryGraph, type MemoryNode } from '../../src/migration/memory-graph.js';
 import { MIN_WINDOW, Source } from '../../src/migration/source.js';
 import { SOURCE_TRANSITIONS, type SourceEvent, type SourceState } from '../../src/migration/source-transitions.js';
 import { codeOf } from '../support/chunks.js';
-import { joined, sectionBytes } from '../support/reencode.js';
+import { sectionBytes } from '../support/reencode.js';
 
 const G = 65_536;
 
@@ -162,7 +163,7 @@ describe('rows of section 4', () => {
     const whole = bits(0).end;
     const { parts, end } = bits(2000);
     expect(parts.length).toBe(3);
-    expect(joined([...parts, end])).toEqual(whole);
+    expect(concat([...parts, end])).toEqual(whole);
   });
 });
 

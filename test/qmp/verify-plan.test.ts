@@ -39,6 +39,7 @@ describe('verifyPlan', () => {
     ['only a merge, which leaves nothing to see', [merge], state({ n: 4096, s: 4096 }), 'unclear', 0],
     ['other flags', [add], state({ n: 0 }, { recording: false }), 'unclear', 1],
     ['an overlay on top', [snapshot], state({}, {}, 'a'), 'done', 0],
+    ['an overlay whose chain cannot be followed', [snapshot], state({}, {}, 'b'), 'unclear', 1],
     ['an overlay that is not', [snapshot], before, 'not-done', 1],
   ] as const)('%s', (_, actions, after, shown, count) => {
     const result = verifyPlan(actions, before, after);

@@ -1,3 +1,4 @@
+import { concat } from '../../src/bytes/concat.js';
 import { toHex } from '../../src/bytes/text.js';
 import { type CaptureHandler, CaptureParser } from '../../src/capture/capture-parser.js';
 import { CaptureReader } from '../../src/capture/capture-reader.js';
@@ -104,18 +105,7 @@ function graphOfCapture(
 export function sectionBytes(source: Source, window: Uint8Array = new Uint8Array(65_536)): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const part of source.section(window)) parts.push(part.slice());
-  return joined(parts);
-}
-
-/** Bytes one after the other. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(parts);
 }
 
 /** Our sections for a capture: one for each of its own, cut where QEMU's rate limit cut them. */

@@ -18,8 +18,12 @@ export interface Density {
  * count. Takes time for what is dirty, not for the size of the disk.
  */
 export function densityOf(bits: Bitmap, size: number, maxCells: number): Density {
+  return densityIn(bits, size, cellBytesFor(size, bits.granularity, maxCells));
+}
+
+/** {@link densityOf} with cells of `cellBytes`, a power of two times the granularity. */
+export function densityIn(bits: Bitmap, size: number, cellBytes: number): Density {
   const { granularity } = bits;
-  const cellBytes = cellBytesFor(size, granularity, maxCells);
   const dirty = new Array<number>(granulesIn(size, cellBytes)).fill(0);
   forEachWordPair(bits, undefined, granulesIn(size, granularity), wordCounter(dirty, cellBytes, granularity));
   clipLast(dirty, bits, size);

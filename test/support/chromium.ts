@@ -7,7 +7,8 @@ import { chromium, type Page } from 'playwright-core';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVED = ['dist', 'vectors'].map((folder) => resolve(ROOT, folder) + sep);
-const FLAGS = [
+/** What a headless Chromium is started with. */
+export const CHROMIUM_FLAGS: string[] = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -38,7 +39,7 @@ export interface CorePage {
 /** Opens a page in headless Chromium (a new profile each time) that has `dist/index.js` as `globalThis.dirtybitmap`. */
 export async function openCorePage(executablePath: string): Promise<CorePage> {
   const server = await serve();
-  const browser = await chromium.launch({ executablePath, args: FLAGS }).catch((error: unknown) => {
+  const browser = await chromium.launch({ executablePath, args: CHROMIUM_FLAGS }).catch((error: unknown) => {
     server.close();
     throw error;
   });

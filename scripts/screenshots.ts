@@ -50,9 +50,7 @@ async function shoot(on: Browser, name: string, file: string): Promise<void> {
       const page = await on.newPage({ viewport, colorScheme });
       await page.goto(pathToFileURL(file).href);
       await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}.png`), fullPage: true });
-      await page.evaluate(() => {
-        for (const part of document.querySelectorAll('details')) part.open = true;
-      });
+      await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true");
       await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}-open.png`), fullPage: true });
       if (device === 'desktop' && colorScheme === 'light')
         await page.pdf({ path: join(folder, `${name}.pdf`), format: 'A4' });

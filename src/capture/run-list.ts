@@ -3,7 +3,7 @@ import type { TimelineRun } from './timeline.js';
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Runs kept of the beginning of a stream, and as many of its end. */
-export const MAX_RUNS = 100;
+const MAX_RUNS = 100;
 
 /** The runs of a stream of any length: those of its beginning and those of its end, in bounded memory. */
 export class RunList {

@@ -47,7 +47,7 @@ export interface DifferenceLimits {
 
 const NO_NAME: Name = nameFromText('');
 /** Every map has that many cells at least. */
-const MIN_CELLS = 64;
+const MIN_CELLS = 32;
 
 /**
  * What `compare` says of two inputs, as maps. An image tells no node: its bitmaps are those of the other input's only one;
@@ -97,7 +97,7 @@ function pairModel(
 }
 
 /** Counts, in each of at most `maxCells` regions, what only one of two bitmaps has and what both have. */
-export function differenceMap(a: SetEntry, b: SetEntry, maxCells: number): DifferenceMap {
+function differenceMap(a: SetEntry, b: SetEntry, maxCells: number): DifferenceMap {
   const [bitsA, bitsB] = [a.bitmap.bits, b.bitmap.bits];
   const [endA, endB] = [a.bitmap.coveredBytes ?? 0, b.bitmap.coveredBytes ?? 0];
   const size = Math.max(endA, endB);

@@ -149,7 +149,7 @@ function readHeader(cursor: ChunkCursor, bytes: Uint8Array, pos: number, offset:
 }
 
 function named(what: string, bytes: Uint8Array, add: (length: number, name: string, value: string) => void): void {
-  add(1, `${what} name's length`, String(bytes.length));
+  add(1, `length of ${what}`, String(bytes.length));
   add(bytes.length, what, nameFromBytes(bytes).text);
 }
 

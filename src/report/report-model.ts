@@ -73,12 +73,12 @@ export interface ReportBudget {
   readonly runs: number;
 }
 
-const ALL: ReportBudget = { bitmaps: 200, cells: 8192, findings: 300, hexViews: 60, runs: 400 };
-const MOST: ReportBudget = { bitmaps: 200, cells: 8192, findings: 200, hexViews: 30, runs: 200 };
+const ALL: ReportBudget = { bitmaps: 200, cells: 6144, findings: 300, hexViews: 60, runs: 400 };
+const MOST: ReportBudget = { bitmaps: 200, cells: 6144, findings: 200, hexViews: 30, runs: 200 };
 const LEAST: ReportBudget = { bitmaps: 1, cells: 64, findings: 5, hexViews: 1, runs: 6 };
 /** Cells of one map at most: as many as can be told apart. */
 const MAX_CELLS = 2048;
-const MIN_CELLS = 64;
+const MIN_CELLS = 32;
 /** Names of bitmaps that are listed without being shown. */
 const MAX_LABELS = 500;
 

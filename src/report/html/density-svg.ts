@@ -1,7 +1,7 @@
 import { cellLength, type Density, dirtyBytes, percentText } from '../density.js';
 import { formatBytes } from '../text.js';
 import { type Html, html } from './escape.js';
-import { folded, table } from './tables.js';
+import { folded, type TableColumn, table } from './tables.js';
 
 /** Cells of a row. */
 const COLUMNS = 64;
@@ -25,7 +25,7 @@ export function levelOf(dirty: number, length: number): number {
 }
 
 /** What a cell of a map looks like, and what is said of it. */
-export interface CellLook {
+interface CellLook {
   readonly kind: string;
   readonly text: string;
 }
@@ -59,7 +59,7 @@ export function cellMapSvg(map: CellMap, label: string): Html {
   const width = WIDTH / columns;
   const rows = Math.ceil(map.cells / columns);
   // A disk of a few cells is a band that can be hit with a finger.
-  const height = Math.max(10, Math.min(32, Math.floor(64 / rows)));
+  const height = Math.max(12, Math.min(32, Math.floor(96 / rows)));
   const total = rows * height + TIP_ROOM;
   const rowAt = (row: number): Html => {
     const first = row * columns;
@@ -89,7 +89,7 @@ function cellsOf(map: CellMap, first: number, end: number, width: number, height
 }
 
 /** What a map of densities says of its cells. */
-export function densityCells(density: Density): CellMap {
+function densityCells(density: Density): CellMap {
   const { size, cellBytes, dirty } = density;
   const sum = (first: number, end: number): [number, number] => {
     let [bytes, length] = [0, 0];
@@ -119,9 +119,10 @@ export function densityMap(density: Density, label: string): Html {
     return html`<p class="muted">Nothing is known of the disk, or it has no bytes: there is no map.</p>`;
   const total = dirtyBytes(density);
   const description = `Map of ${label}: ${percentText(total, size)} of ${formatBytes(size)} dirty; ${dirty.length} cells of ${formatBytes(cellBytes)}`;
-  return html`<figure>${cellMapSvg(densityCells(density), description)}
+  const cells = densityCells(density);
+  return html`<figure>${cellMapSvg(cells, description)}
 <figcaption>${legend(LEVELS.map((text, level) => [`d${level}`, text]))} A cell is ${formatBytes(cellBytes)} of the disk.</figcaption></figure>
-${folded('The map as a table', regionTable(density))}`;
+${densityTable(density, cells)}`;
 }
 
 /** Small squares and what they mean. */
@@ -132,20 +133,35 @@ export function legend(entries: readonly (readonly [kind: string, text: string])
   )}</span>`;
 }
 
+function densityTable({ dirty }: Density, map: CellMap): Html {
+  return regionTable(map, 'Dirty bytes', DENSITY_COLUMNS, (first, end) => {
+    const bytes = dirty.slice(first, end).reduce((sum, one) => sum + one, 0);
+    return bytes === 0 ? undefined : [formatBytes(bytes), map.row(first, end)];
+  });
+}
+
+const DENSITY_COLUMNS = [
+  { title: 'Dirty', number: true },
+  { title: 'Share', number: true },
+];
+
+/** Regions of a table that says what a map shows, at most. */
 const TABLE_ROWS = 32;
 
-function regionTable(density: Density): Html {
-  const cells = densityCells(density);
-  const each = Math.ceil(density.dirty.length / TABLE_ROWS);
+/** What a map shows as a table of larger regions; those of which nothing is to be said are left out. */
+export function regionTable(
+  map: CellMap,
+  caption: string,
+  columns: readonly TableColumn[],
+  values: (first: number, end: number) => readonly string[] | undefined,
+): Html {
+  const each = Math.max(2, Math.ceil(map.cells / TABLE_ROWS));
   const rows: string[][] = [];
-  for (let first = 0; first < density.dirty.length; first += each) {
-    const end = Math.min(density.dirty.length, first + each);
-    const bytes = density.dirty.slice(first, end).reduce((sum, one) => sum + one, 0);
-    rows.push([rangeText(cells, first, end), formatBytes(bytes), cells.row(first, end)]);
+  for (let first = 0; first < map.cells; first += each) {
+    const end = Math.min(map.cells, first + each);
+    const told = values(first, end);
+    if (told !== undefined) rows.push([rangeText(map, first, end), ...told]);
   }
-  return table(
-    'Dirty bytes by region',
-    [{ title: 'Region' }, { title: 'Dirty', number: true }, { title: 'Share', number: true }],
-    rows,
-  );
+  const what = `${caption}, in regions of ${formatBytes(each * map.cellBytes)}; those that are not listed are clean`;
+  return folded('The map as a table', table(what, [{ title: 'Region' }, ...columns], rows));
 }

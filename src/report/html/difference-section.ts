@@ -1,8 +1,8 @@
 import type { DifferenceMap, DifferenceModel, PairModel } from '../difference-map.js';
 import { formatBytes, formatBytesExact, plural } from '../text.js';
-import { type CellMap, cellMapSvg, legend, rangeText } from './density-svg.js';
+import { type CellMap, cellMapSvg, legend, regionTable } from './density-svg.js';
 import { type Html, html } from './escape.js';
-import { folded, severityBadge, table } from './tables.js';
+import { severityBadge } from './tables.js';
 
 const KINDS = { none: 'd0', both: 'both', a: 'only-a', b: 'only-b', mixed: 'mixed' } as const;
 
@@ -43,26 +43,21 @@ function differenceFigure(map: DifferenceMap, label: string): Html {
   const cells = differenceCells(map);
   const totals = amounts(map, 0, map.both.length);
   const total = amountText(totals);
-  const each = Math.ceil(map.both.length / TABLE_ROWS);
-  const rows: string[][] = [];
-  for (let first = 0; first < map.both.length; first += each) {
-    const end = Math.min(map.both.length, first + each);
+  const inTable = regionTable(cells, 'Differing bytes', COLUMNS, (first, end) => {
     const { a, b, both } = amounts(map, first, end);
-    rows.push([rangeText(map, first, end), ...[a, b, both].map(formatBytes)]);
-  }
-  const columns = [
-    { title: 'Region' },
-    { title: 'Only in A', number: true },
-    { title: 'Only in B', number: true },
-    { title: 'In both', number: true },
-  ];
+    return a + b + both === 0 ? undefined : [a, b, both].map(formatBytes);
+  });
   return html`<p>Only in A: ${formatBytesExact(totals.a)}. Only in B: ${formatBytesExact(totals.b)}. In both: ${formatBytesExact(totals.both)}.</p>
 <figure>${cellMapSvg(cells, `Difference map of ${label}: ${total}`)}
 <figcaption>${legend(LEGEND)} A cell is ${formatBytes(map.cellBytes)} of the disk.</figcaption></figure>
-${folded('The map as a table', table('Differing bytes by region', columns, rows))}`;
+${inTable}`;
 }
 
-const TABLE_ROWS = 32;
+const COLUMNS = [
+  { title: 'Only in A', number: true },
+  { title: 'Only in B', number: true },
+  { title: 'In both', number: true },
+];
 
 function differenceCells(map: DifferenceMap): CellMap {
   const kind = (cell: number): string => {

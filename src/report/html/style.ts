@@ -54,7 +54,7 @@ details{margin:.5rem 0}
 summary{color:var(--accent);cursor:pointer}
 svg{display:block}
 .defs{position:absolute;width:0;height:0}
-.map{width:100%;height:auto;max-width:56rem}
+.map{width:100%;height:auto;max-width:56rem;overflow:visible}
 .strip{width:100%;height:1.5rem}
 .strip p{margin:.5rem 0 .15rem}
 div.strip{height:auto}
@@ -81,7 +81,7 @@ figcaption{color:var(--muted);font-size:.8125rem}
 .hex pre{padding:.5rem;border:1px solid var(--line);border-radius:.25rem;background:var(--paper);font-size:.8125rem;line-height:1.6}
 .hex .f0,.key.f0{background:var(--f0)}.hex .f1{background:var(--f1)}.hex .f2{background:var(--f2)}.hex .f3{background:var(--f3)}.hex .f4{background:var(--f4)}.hex .f5{background:var(--f5)}
 .hex span{padding:.1em 0}
-.key{padding:.1em .4em;border-radius:.25em}
+.key{padding:.1em .4em;border-radius:.25em;white-space:nowrap}
 .hex .mark{outline:2px solid var(--error);outline-offset:1px;font-weight:700}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media (max-width:40rem){header,main{padding:0 .75rem}.bitmap{margin:1rem -.25rem;padding:.25rem .6rem .75rem}.phase{font-size:20px}.tip,.hint{font-size:21px}.bar{width:4rem}.hex pre{font-size:.75rem}}

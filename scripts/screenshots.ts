@@ -6,12 +6,12 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { Bitmap } from '../src/bitmap/bitmap.js';
 import { nameFromText } from '../src/bytes/text.js';
 import { formatSetJson } from '../src/set/set-json.js';
 import { readVector } from '../test/qcow2/vectors.js';
-import { CHROMIUM_FLAGS, findChromium } from '../test/support/chromium.js';
+import { findChromium, launchChromium } from '../test/support/chromium.js';
 import { runCli } from '../test/support/run-cli.js';
 
 const folder = process.argv[2] ?? mkdtempSync(join(tmpdir(), 'dirtybitmap-screenshots-'));
@@ -31,7 +31,7 @@ const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, heig
 
 const executablePath = findChromium();
 if (executablePath === undefined) throw new Error('there is no Chromium; set DIRTYBITMAP_CHROMIUM');
-const browser = await chromium.launch({ executablePath, args: CHROMIUM_FLAGS });
+const browser = await launchChromium(executablePath);
 try {
   for (const [name, args] of Object.entries(REPORTS)) {
     const file = join(folder, `${name}.html`);

@@ -66,6 +66,8 @@ export interface ReportModel {
 /** How much of one input is shown. What is left out is counted. */
 export interface ReportBudget {
   readonly bitmaps: number;
+  /** Pairs of bitmaps that are compared, of two inputs. */
+  readonly pairs: number;
   /** Cells of all maps of the input together. */
   readonly cells: number;
   readonly findings: number;
@@ -73,9 +75,9 @@ export interface ReportBudget {
   readonly runs: number;
 }
 
-const ALL: ReportBudget = { bitmaps: 200, cells: 6144, findings: 300, hexViews: 60, runs: 400 };
-const MOST: ReportBudget = { bitmaps: 200, cells: 6144, findings: 200, hexViews: 30, runs: 200 };
-const LEAST: ReportBudget = { bitmaps: 1, cells: 64, findings: 5, hexViews: 1, runs: 6 };
+const ALL: ReportBudget = { bitmaps: 200, pairs: 100, cells: 6144, findings: 300, hexViews: 60, runs: 400 };
+const MOST: ReportBudget = { bitmaps: 200, pairs: 100, cells: 6144, findings: 200, hexViews: 30, runs: 200 };
+const LEAST: ReportBudget = { bitmaps: 1, pairs: 1, cells: 64, findings: 5, hexViews: 1, runs: 6 };
 /** Cells of one map at most: as many as can be told apart. */
 const MAX_CELLS = 2048;
 const MIN_CELLS = 32;
@@ -88,6 +90,7 @@ export function budgetOf(inputs: number): ReportBudget {
     Math.max(LEAST[key], Math.min(MOST[key], Math.floor(ALL[key] / inputs)));
   return {
     bitmaps: share('bitmaps'),
+    pairs: share('pairs'),
     cells: share('cells'),
     findings: share('findings'),
     hexViews: share('hexViews'),

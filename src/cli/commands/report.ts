@@ -5,7 +5,7 @@ import { differenceModel } from '../../report/difference-map.js';
 import { reportHtml } from '../../report/html/page.js';
 import type { InputReport } from '../../report/input-report.js';
 import { budgetOf, type InputModel, inputModel, unreadModel } from '../../report/report-model.js';
-import { formatBytesExact, plural } from '../../report/text.js';
+import { plural } from '../../report/text.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import { loadForReport } from '../report-input.js';
 import { EXIT, errorLine, exitCodeOf, type Terminal, writeOut } from '../terminal.js';
@@ -50,13 +50,19 @@ export async function report(inputs: readonly string[], options: ReportOptions, 
     throw new DirtyBitmapError('argument', '--chain is about qcow2 images, and there is none; leave it out');
   }
   const [a, b] = read;
-  const limits = { maxPairs: budget.bitmaps, maxCells: budget.cells };
+  const limits = { maxPairs: budget.pairs, maxCells: budget.cells };
   const differences = a !== undefined && b !== undefined ? differenceModel(a, b, limits) : null;
   const page = reportHtml({ version: terminal.version, inputs: models, differences });
-  const bytes = await writePieces([new TextEncoder().encode(page)], options, terminal);
+  await writePieces([new TextEncoder().encode(page)], options, terminal);
   if (output !== '-') {
-    const what = `${printable(output)}: report of ${plural(inputs.length, 'input')}, ${formatBytesExact(bytes)}`;
-    await writeOut(terminal, `${what}\n`);
+    await writeOut(terminal, `${printable(output)}: ${contentText(models)}\n`);
   }
   return worst;
+}
+
+/** `1 input, 2 bitmaps, 3 findings`. */
+function contentText(models: readonly InputModel[]): string {
+  const bitmaps = models.reduce((sum, one) => sum + one.bitmaps.length + one.otherBitmaps.total, 0);
+  const findings = models.reduce((sum, { counts }) => sum + counts.error + counts.warning + counts.info, 0);
+  return `report of ${plural(models.length, 'input')}: ${plural(bitmaps, 'bitmap')}, ${plural(findings, 'finding')}`;
 }

@@ -31,7 +31,7 @@ function hexView(view: HexView): Html {
     { title: 'Value' },
   ];
   return html`<section class="hex"><h5>${title} at ${place} (0x${place.toString(16)})</h5>
-<pre class="scroll" tabindex="0" role="region" aria-label="bytes at ${offset}">${hexRows(view)}</pre>
+<pre class="scroll" tabindex="0" role="group" aria-label="bytes at ${offset}">${hexRows(view)}</pre>
 ${rows.length > 0 && table(`Fields of the chunk at ${fields[0]?.offset ?? offset}`, columns, rows)}</section>`;
 }
 

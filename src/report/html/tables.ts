@@ -24,9 +24,15 @@ export function table(caption: string, columns: readonly TableColumn[], rows: re
     const kind = columns[at]?.number === true ? 'n' : 't';
     return at === 0 ? html`<th scope="row" class="${kind}">${value}</th>` : html`<td class="${kind}">${value}</td>`;
   };
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption>${caption}</caption>
-<thead><tr>${columns.map(({ title, number }) => html`<th scope="col" class="${number === true ? 'n' : 't'}">${title}</th>`)}</tr></thead>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label="${caption}"><table><caption>${caption}</caption>
+<thead><tr>${columns.map(heading)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.map(cell)}</tr>\n`)}</tbody></table></div>`;
+}
+
+/** A column of bars has no heading: the numbers beside them say what they show. */
+function heading({ title, number }: TableColumn): Html {
+  if (title === '') return html`<td></td>`;
+  return html`<th scope="col" class="${number === true ? 'n' : 't'}">${title}</th>`;
 }
 
 /** A bar as long as `part` of `whole`. Beside the number that it shows, so nobody needs to see it. */

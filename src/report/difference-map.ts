@@ -158,7 +158,8 @@ function asSet({ bitmaps }: InputReport, names: { readonly node?: Name; readonly
 
 /** How each bitmap is called in its own input; of a map, which has no names, as in the other. */
 function labelsOf(a: InputReport, b: InputReport): Map<unknown, string> {
-  const only = [a, b].find(({ format }) => format !== 'nbdinfo')?.bitmaps[0];
+  const single = a.bitmaps.length === 1 && b.bitmaps.length === 1;
+  const only = single ? [a, b].find(({ format }) => format !== 'nbdinfo')?.bitmaps[0] : undefined;
   const labels = new Map<unknown, string>();
   for (const { format, bitmaps } of [a, b]) {
     for (const bitmap of bitmaps)

@@ -50,18 +50,12 @@ const CHUNK_RULE =
   /^(name-|flags-|granularity-invalid|start-flags-|bits-|sector-|started-twice|never-started|completed-twice|complete-missing|chunk-|source-loops)/;
 
 /**
- * Which bytes of an input are worth showing: its first chunks, and where its findings are. Decided before anything is
+ * Which bytes of an input are worth showing: where its findings are, then its first chunks. Decided before anything is
  * read, so that whoever has the input reads just these.
  * @param start where the input begins, in bytes.
  */
 export function planHex(chunks: readonly ChunkPlace[], findings: readonly Finding[], start = 0): HexPlace[] {
-  const places: HexPlace[] = chunks.map(({ offset }) => ({
-    title: '',
-    offset,
-    length: HEADER,
-    chunk: offset,
-    mark: null,
-  }));
+  const places: HexPlace[] = [];
   const byOffset = new Map<number, Finding[]>();
   for (const finding of findings) {
     if (finding.offset === undefined) continue;
@@ -75,6 +69,7 @@ export function planHex(chunks: readonly ChunkPlace[], findings: readonly Findin
     const title = [...new Set(there.map(({ severity, code }) => `${severity} ${code}`))].slice(0, 8).join(', ');
     places.push({ title, offset, length: mark - offset + HEADER, chunk, mark });
   }
+  for (const { offset } of chunks) places.push({ title: '', offset, length: HEADER, chunk: offset, mark: null });
   return places;
 }
 

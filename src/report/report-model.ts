@@ -45,12 +45,16 @@ export interface InputModel {
   readonly bitmaps: readonly BitmapModel[];
   /** Names of bitmaps that are not shown, and how many there are in all that are not. */
   readonly otherBitmaps: { readonly labels: readonly string[]; readonly total: number };
-  /** Of all bitmaps, shown or not. */
+  /** Of all bitmaps, shown or not, that have bits that can be believed. */
   readonly dirtyBytes: number;
+  /** Bitmaps that have none. */
+  readonly lostBitmaps: number;
   readonly counts: Readonly<Record<Severity, number>>;
   readonly findings: readonly Finding[];
   readonly timeline: Timeline | null;
   readonly hex: readonly HexView[];
+  /** Places of findings whose bytes are not shown. */
+  readonly morePlaces: number;
   readonly chain: ChainModel | null;
 }
 
@@ -111,15 +115,21 @@ export function inputModel(report: InputReport, extras: InputExtras, budget: Rep
   const shown = bitmaps.slice(0, budget.bitmaps);
   const rest = bitmaps.slice(budget.bitmaps);
   const cells = Math.min(MAX_CELLS, Math.max(MIN_CELLS, Math.floor(budget.cells / Math.max(1, shown.length))));
+  const hex = (extras.hex ?? []).slice(0, budget.hexViews);
+  const offsets = findings.list.flatMap(({ offset }) => (offset === undefined ? [] : [offset]));
+  const places = new Set(extras.hex === undefined ? [] : offsets);
   return {
-    ...{ input, format, bytes, capture: capture ?? null, qcow2: qcow2 ?? null },
+    input: input === '-' ? 'standard input' : input,
+    ...{ format, bytes, capture: capture ?? null, qcow2: qcow2 ?? null },
     bitmaps: shown.map((bitmap) => bitmapModel(bitmap, cells)),
     otherBitmaps: { labels: rest.slice(0, MAX_LABELS).map(bitmapLabel), total: rest.length },
     dirtyBytes: bitmaps.reduce((sum, { bits }) => sum + (bits?.count() ?? 0), 0),
+    lostBitmaps: bitmaps.filter(({ bits }) => bits === undefined).length,
     counts: { ...findings.counts },
     findings: findings.list.slice(0, budget.findings),
     timeline: extras.timeline === undefined ? null : shortTimeline(extras.timeline, budget),
-    hex: (extras.hex ?? []).slice(0, budget.hexViews),
+    hex,
+    morePlaces: places.size - hex.filter(({ mark }) => mark !== null).length,
     chain: extras.chain ?? null,
   };
 }
@@ -131,7 +141,7 @@ export function unreadModel(input: string, finding: Finding): InputModel {
     otherBitmaps: { labels: [], total: 0 },
     counts: { error: 1, warning: 0, info: 0 },
     findings: [finding],
-    ...{ timeline: null, hex: [], chain: null },
+    ...{ lostBitmaps: 0, timeline: null, hex: [], morePlaces: 0, chain: null },
   };
 }
 

@@ -151,6 +151,13 @@ describe('report', () => {
     });
     expect(headings(html)).toContain('chunk 0x1c START DEVICE_NAME BITMAP_NAME at 86 (0x56)');
   });
+
+  it('of an image says whose bits are lost', async () => {
+    const { code } = await runCli('report', join(VECTORS, 'qcow2/images/in-use.qcow2'), '-o', out);
+    expect(code).toBe(0);
+    expect(page()).toContain('not known');
+    expect(headings(page())).toContain('warning qcow2-in-use-orphaned at 45056 (0xb000)');
+  });
 });
 
 describe('report --chain', () => {

@@ -72,7 +72,7 @@ describe.skipIf(!chromium && !ci)('a report in a browser', () => {
         expect([problems, requests.length]).toEqual([[], 1]);
         await page.close();
       }
-    });
+    }, 90_000);
   }
 
   it('is no wider than a phone', async () => {

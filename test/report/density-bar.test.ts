@@ -7,6 +7,7 @@ import { Bitmap } from '../../src/bitmap/bitmap.js';
 import { nameFromText } from '../../src/bytes/text.js';
 import { densityBars, densityGraph } from '../../src/report/density-bar.js';
 import { formatSetJson } from '../../src/set/set-json.js';
+import { readVector } from '../qcow2/vectors.js';
 import { runCli, runCliOn } from '../support/run-cli.js';
 import { setOf } from '../support/sets.js';
 import { anyBitmap } from './any-bitmap.js';
@@ -57,6 +58,16 @@ describe('map --graph', () => {
     expect(lines[0]).toBe('32 MiB (33554432) of 64 MiB dirty (50.0 %), a character is 64 KiB');
     expect(lines[1]).toBe(`                 0 |${'#'.repeat(64)}|    100 %`);
     expect(lines[9]).toBe(`          33554432 |${'.'.repeat(64)}|      0 %`);
+  });
+
+  it('draws what changed on all layers of a chain', async () => {
+    for (const name of ['chain-top', 'chain-mid', 'chain-base'])
+      writeFileSync(join(folder, `${name}.qcow2`), readVector(`${name}.qcow2`));
+    const { stdout, code } = await runCli('map', '--graph', '--chain', join(folder, 'chain-top.qcow2'));
+    expect([code, stdout.split('\n')[0]]).toEqual([
+      0,
+      '128 KiB (131072) of 2 MiB dirty (6.25 %), a character is 4 KiB',
+    ]);
   });
 
   it('is instead of a list, so not with --json', async () => {

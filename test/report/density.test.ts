@@ -50,7 +50,7 @@ describe('the density of a bitmap', () => {
     const density = densityOf(bits, size, 2048);
     expect(dirtyBytes(density)).toBe(size / 2);
     expect(extentHistogram(bits, size)).toMatchObject({ extents: 2 ** 27, longest: 65536 });
-  }, 10_000);
+  }, 20_000);
 });
 
 describe('the histogram of extents', () => {

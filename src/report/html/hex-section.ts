@@ -1,4 +1,5 @@
 import type { HexField, HexView } from '../hex-view.js';
+import type { InputModel } from '../report-model.js';
 import { plural } from '../text.js';
 import { type Html, html } from './escape.js';
 import { folded, table } from './tables.js';
@@ -8,10 +9,10 @@ const ROW = 16;
 const TINTS = 6;
 
 /** The bytes of an input that are worth a look, explained. */
-export function hexSection(views: readonly HexView[]): Html | false {
+export function hexSection({ hex: views, morePlaces }: Pick<InputModel, 'hex' | 'morePlaces'>): Html | false {
   if (views.length === 0) return false;
   const [findings, chunks] = [views.filter(({ mark }) => mark !== null), views.filter(({ mark }) => mark === null)];
-  return html`<h4>Bytes</h4>${findings.length > 0 && folded(`Where the findings are (${plural(findings.length, 'place')})`, findings.map(hexView))}
+  return html`<h4>Bytes</h4>${findings.length > 0 && folded(`Where the findings are (${plural(findings.length, 'place')})`, findings.map(hexView))}${morePlaces > 0 && html`<p class="muted">${plural(morePlaces, 'more place')} with findings, not shown.</p>`}
 ${chunks.length > 0 && folded(`The first chunks (${chunks.length})`, chunks.map(hexView))}`;
 }
 

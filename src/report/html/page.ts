@@ -59,7 +59,7 @@ function summarySection(inputs: readonly InputModel[]): Html {
   const rows = inputs.map((one) => [
     one.input,
     verdict(one),
-    formatBytes(one.dirtyBytes),
+    dirtyText(one),
     one.bitmaps.length + one.otherBitmaps.total,
     one.format ?? 'not read',
     one.format === null ? '' : formatBytes(one.bytes),
@@ -73,6 +73,11 @@ function summarySection(inputs: readonly InputModel[]): Html {
     { title: 'Bytes', number: true },
   ];
   return html`<section id="summary"><h2>Summary</h2>${table('Inputs', columns, rows)}</section>`;
+}
+
+function dirtyText({ dirtyBytes, lostBitmaps, bitmaps, otherBitmaps }: InputModel): string {
+  if (lostBitmaps === 0) return formatBytes(dirtyBytes);
+  return lostBitmaps === bitmaps.length + otherBitmaps.total ? 'not known' : `${formatBytes(dirtyBytes)} or more`;
 }
 
 function verdict({ counts: { error, warning, info } }: InputModel): Html {
@@ -131,5 +136,5 @@ ${facts([
 ${bitmapSections(model)}
 ${chain !== null && chainSection(chain)}
 ${timeline !== null && captureSection(timeline)}
-${hexSection(model.hex)}</section>`;
+${hexSection(model)}</section>`;
 }

@@ -1,31 +1,21 @@
-import { type ChunkCursor, SECTOR } from '../chunk/chunk-cursor.js';
+import type { ChunkCursor } from '../chunk/chunk-cursor.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
+import { TrafficCounter } from './bitmap-traffic.js';
 import { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture-parser.js';
 import { COMMAND, type Command, type Configuration, DIRTY_BITMAP, type Section, type SectionType } from './items.js';
 import { RunList } from './run-list.js';
 import {
-  type BitmapTraffic,
   type ChunkPlace,
   PHASES,
   type Phase,
   type Timeline,
+  type TimelineRun,
   WIRE_USES,
   type WireUse,
 } from './timeline.js';
 import type { Vmdesc } from './vmdesc.js';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** A bitmap's traffic, and what is needed to count it. */
-interface Traffic extends Mutable<Omit<BitmapTraffic, 'phases'>> {
-  readonly phases: Record<Phase, number>;
-  /** Bytes; 0 where the stream does not start the bitmap. */
-  granularity: number;
-}
-
-/** Bitmaps whose traffic is told. */
-const MAX_BITMAPS = 1000;
 /** Chunks whose places are told, besides the first of each kind. */
 const FIRST_CHUNKS = 8;
 
@@ -95,11 +85,7 @@ class Keeper implements CaptureHandler {
   readonly #runs = new RunList();
   readonly #phases = new Map<Phase, { items: number; bytes: number }>();
   readonly #uses = Object.fromEntries(WIRE_USES.map((use) => [use, 0])) as Record<WireUse, number>;
-  readonly #byTarget: (Traffic | undefined)[] = [];
-  /** Of the bitmap whose chunk's data come. */
-  #traffic: Traffic | undefined;
-  #bitmaps = 0;
-  #moreBitmaps = 0;
+  readonly #traffic = new TrafficCounter();
   readonly #firstChunks: ChunkPlace[] = [];
   readonly #kinds = new Set<string>();
   #phase: Phase = 'setup';
@@ -107,14 +93,17 @@ class Keeper implements CaptureHandler {
   #open: { readonly section: Section; readonly type: SectionType } | undefined;
   /** Chunk bytes in the section that is open. */
   #chunkBytes = 0;
+  /** Where the last package ends. */
   #packageEnd = 0;
+  /** What reaches furthest: it may be told before all of it is there. */
+  #furthest: { readonly use: WireUse; readonly phase: Phase; readonly end: number } | undefined;
 
   header(_version: number, offset: number): void {
-    this.#item('header', '', offset, 8, 'other');
+    this.#item('header', offset, 8);
   }
 
   configuration(_configuration: Configuration, offset: number, length: number): void {
-    this.#item('configuration', '', offset, length, 'other');
+    this.#item('configuration', offset, length);
   }
 
   sectionBegin(section: Section, type: SectionType, offset: number): void {
@@ -133,7 +122,7 @@ class Keeper implements CaptureHandler {
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
     const { headerLength, size, kind } = cursor;
     this.#chunkBytes += headerLength;
-    this.#traffic = undefined;
+    this.#traffic.chunk(cursor, target, this.#phase);
     this.#uses['chunk-headers'] += headerLength;
     if (kind === 'bare') return;
     const first = !this.#kinds.has(kind);
@@ -141,23 +130,12 @@ class Keeper implements CaptureHandler {
       this.#kinds.add(kind);
       this.#firstChunks.push({ offset, length: headerLength + size });
     }
-    const traffic = target && this.#trafficOf(target);
-    if (traffic === undefined) return;
-    this.#traffic = traffic;
-    if (kind === 'start') traffic.granularity = cursor.granularity;
-    traffic.headerBytes += headerLength;
-    traffic.phases[this.#phase]++;
-    if (kind === 'bits') traffic.dataChunks++;
-    if (kind !== 'zeroes') return;
-    traffic.zeroChunks++;
-    if (traffic.granularity > 0)
-      traffic.elidedBytes += Math.ceil((cursor.sectorCount * SECTOR) / traffic.granularity / 8);
   }
 
   data(_bytes: Uint8Array, start: number, end: number): void {
     this.#chunkBytes += end - start;
     this.#uses.bits += end - start;
-    if (this.#traffic !== undefined) this.#traffic.dataBytes += end - start;
+    this.#traffic.data(end - start);
   }
 
   command(command: Command): void {
@@ -167,19 +145,18 @@ class Keeper implements CaptureHandler {
     const inside = offset < this.#packageEnd;
     this.#runs.add(this.#run('command', name, offset, inside ? 0 : length + packageBytes));
     if (inside) return;
-    this.#count(length + packageBytes);
-    this.#uses.other += length;
-    this.#uses.package += packageBytes;
+    this.#count('other', length, offset + length);
     this.#packageEnd = offset + length + packageBytes;
+    if (packageBytes > 0) this.#count('package', packageBytes, this.#packageEnd);
   }
 
   endOfStream(offset: number): void {
-    this.#item('end', '', offset, 1, 'other');
+    this.#item('end', offset, 1);
     this.#phase = 'trailer';
   }
 
   vmdesc(_vmdesc: Vmdesc | undefined, offset: number, length: number): void {
-    this.#item('vmdesc', '', offset, length, 'other');
+    this.#item('vmdesc', offset, length);
   }
 
   finding(): void {}
@@ -189,9 +166,14 @@ class Keeper implements CaptureHandler {
    * @param from where the input begins, in bytes; `offset` is where the parser stands, and `bytes` what there was.
    */
   timeline(from: number, offset: number, bytes: number): Timeline {
-    // A section that was cut counts as far as it goes.
-    if (this.#open !== undefined) this.#section(this.#open.section, this.#open.type, Math.max(this.#begun, offset));
+    // A section that was cut counts as far as it goes; the parser may stand behind the end, at that of a page.
+    const last = Math.max(this.#begun, Math.min(offset, from + bytes));
+    if (this.#open !== undefined) this.#section(this.#open.section, this.#open.type, last);
     const uses = { ...this.#uses };
+    const missing = Math.max(0, (this.#furthest?.end ?? 0) - from - bytes);
+    const cut = this.#furthest && this.#phases.get(this.#furthest.phase);
+    if (this.#furthest !== undefined) uses[this.#furthest.use] -= missing;
+    if (cut !== undefined) cut.bytes -= missing;
     const told = WIRE_USES.reduce((sum, use) => sum + uses[use], 0);
     uses.other += Math.max(0, bytes - told);
     const { runs, leftOut } = this.#runs.list();
@@ -199,11 +181,10 @@ class Keeper implements CaptureHandler {
       const found = this.#phases.get(phase);
       return found === undefined ? [] : [{ phase, ...found }];
     });
-    const bitmaps = this.#byTarget.flatMap((one) => (one === undefined ? [] : [trafficData(one)]));
     return {
-      bytes: Math.max(bytes, offset - from),
-      ...{ runs, leftOut, phases, uses, bitmaps },
-      ...{ moreBitmaps: this.#moreBitmaps, firstChunks: this.#firstChunks },
+      bytes,
+      ...{ runs, leftOut, phases, uses, bitmaps: this.#traffic.list() },
+      ...{ moreBitmaps: this.#traffic.more, firstChunks: this.#firstChunks },
     };
   }
 
@@ -211,57 +192,27 @@ class Keeper implements CaptureHandler {
     const bytes = end - this.#begun;
     this.#open = undefined;
     this.#runs.add({ ...this.#run('section', name, this.#begun, bytes), instance, sectionType: type });
-    this.#count(bytes);
-    if (name === DIRTY_BITMAP) this.#uses['bitmap-sections'] += Math.max(0, bytes - this.#chunkBytes);
-    else this.#uses[name === 'ram' ? 'ram' : 'devices'] += bytes;
+    const use = name === DIRTY_BITMAP ? 'bitmap-sections' : name === 'ram' ? 'ram' : 'devices';
+    this.#count(use, bytes, end);
+    // The chunks were counted one by one.
+    if (name === DIRTY_BITMAP) this.#uses[use] -= Math.min(bytes, this.#chunkBytes);
   }
 
-  #item(
-    kind: 'header' | 'configuration' | 'end' | 'vmdesc',
-    name: string,
-    offset: number,
-    bytes: number,
-    use: WireUse,
-  ): void {
-    this.#runs.add(this.#run(kind, name, offset, bytes));
-    this.#count(bytes);
-    this.#uses[use] += bytes;
+  #item(kind: Exclude<TimelineRun['kind'], 'section' | 'command'>, offset: number, bytes: number): void {
+    this.#runs.add(this.#run(kind, '', offset, bytes));
+    this.#count('other', bytes, offset + bytes);
   }
 
-  #run(
-    kind: 'header' | 'configuration' | 'section' | 'command' | 'end' | 'vmdesc',
-    name: string,
-    offset: number,
-    bytes: number,
-  ) {
+  #run(kind: TimelineRun['kind'], name: string, offset: number, bytes: number): Omit<TimelineRun, 'count'> {
     return { kind, name, instance: 0, sectionType: null, phase: this.#phase, offset, bytes };
   }
 
-  #count(bytes: number): void {
+  #count(use: WireUse, bytes: number, end: number): void {
+    this.#uses[use] += bytes;
     const counts = this.#phases.get(this.#phase) ?? { items: 0, bytes: 0 };
     counts.items++;
     counts.bytes += bytes;
     this.#phases.set(this.#phase, counts);
+    if (end > (this.#furthest?.end ?? 0)) this.#furthest = { use, phase: this.#phase, end };
   }
-
-  #trafficOf({ index, node, bitmap }: Target): Traffic | undefined {
-    const found = this.#byTarget[index];
-    if (found !== undefined) return found;
-    if (this.#bitmaps >= MAX_BITMAPS) {
-      if (index in this.#byTarget) return undefined;
-      this.#byTarget[index] = undefined;
-      this.#moreBitmaps++;
-      return undefined;
-    }
-    this.#bitmaps++;
-    const phases = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;
-    const counts = { headerBytes: 0, dataBytes: 0, dataChunks: 0, zeroChunks: 0, elidedBytes: 0 };
-    const traffic: Traffic = { node: node.text, name: bitmap.text, ...counts, phases, granularity: 0 };
-    this.#byTarget[index] = traffic;
-    return traffic;
-  }
-}
-
-function trafficData({ granularity: _granularity, ...traffic }: Traffic): BitmapTraffic {
-  return traffic;
 }

@@ -39,7 +39,7 @@ export interface CaptureSummary {
 }
 
 /** Who else is told of a stream's items, as they come. */
-export type CaptureObserver = Partial<Pick<CaptureHandler, 'sectionBegin' | 'sectionEnd' | 'command' | 'endOfStream'>>;
+type CaptureObserver = Partial<Pick<CaptureHandler, 'sectionBegin' | 'sectionEnd' | 'command' | 'endOfStream'>>;
 
 /** How a capture is read. */
 export interface CaptureReaderOptions extends CaptureOptions {

@@ -10,4 +10,5 @@ export { type CommitImageOptions, type Committed, commitImage, undoCommit } from
 export { QmpClient, type QmpClientOptions } from './qmp-client.js';
 export { openRandomAccess, type RandomAccessFile } from './random-access-file.js';
 export { readImage } from './read-image.js';
+export { type WatchOptions, type WatchResult, watchMigration } from './watch-migration.js';
 export { type Pieces, type WriteFileOptions, writeFile } from './write-file.js';

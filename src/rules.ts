@@ -172,6 +172,10 @@ export const RULES = {
     severity: 'warning',
     rule: 'Where one end has a block-bitmap-mapping, the other end knows its aliases.',
   },
+  'migration-retry': {
+    severity: 'warning',
+    rule: 'Persistent bitmaps migrate at the first try (QEMU sends them as transient after one that was cancelled).',
+  },
   'migration-stall': {
     severity: 'error',
     rule: 'The granules of all bitmaps, which QEMU counts as bytes, fit into bandwidth times downtime-limit.',

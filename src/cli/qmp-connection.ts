@@ -18,41 +18,20 @@ export interface QmpConnection {
   readonly reconnect: () => Promise<QmpExecutor>;
 }
 
-/** A connection that is made when it is asked for. */
-export interface LazyQmp {
-  /** The one there is, or a new one. @throws DirtyBitmapError as `QmpClient.connect`. */
-  readonly connect: () => Promise<QmpExecutor>;
-  /** Gives it up; `connect` makes another. */
-  readonly close: () => Promise<void>;
-}
-
 /** Does some work over a connection that ends with it. @throws DirtyBitmapError as `QmpClient.connect`. */
 export async function withQmp<T>(options: QmpOptions, work: (connection: QmpConnection) => Promise<T>): Promise<T> {
-  const { connect, close } = lazyQmp(options);
-  const reconnect = async (): Promise<QmpExecutor> => {
-    await close();
-    return await connect();
+  const { signal } = options;
+  const timeout = options.timeout * 1000;
+  let client: QmpClient | undefined;
+  const connect = async (): Promise<QmpExecutor> => {
+    await client?.close();
+    const made = await QmpClient.connect(options.qmp, { timeout, signal });
+    client = made;
+    return { execute: (command, args) => made.execute(command, args, { timeout, signal }) };
   };
   try {
-    return await work({ qmp: await connect(), reconnect });
+    return await work({ qmp: await connect(), reconnect: connect });
   } finally {
-    await close();
+    await client?.close();
   }
-}
-
-/** A connection that is not made yet. */
-export function lazyQmp({ qmp, timeout: seconds, signal }: QmpOptions): LazyQmp {
-  const timeout = seconds * 1000;
-  let client: QmpClient | undefined;
-  return {
-    connect: async () => {
-      const made = client ?? (await QmpClient.connect(qmp, { timeout, signal }));
-      client = made;
-      return { execute: (command, args) => made.execute(command, args, { timeout, signal }) };
-    },
-    close: async () => {
-      await client?.close();
-      client = undefined;
-    },
-  };
 }

@@ -14,8 +14,8 @@ import { type MigrationVerification, verifyMigration } from '../qmp/verify-migra
 
 /** How a migration is followed. */
 export interface WatchOptions {
-  /** Connects to the other end; called again where it has to be. Without it, losses there are not seen. */
-  readonly destination?: (() => Promise<QmpExecutor>) | undefined;
+  /** The other end. Without it, losses there are not seen. */
+  readonly destination?: QmpExecutor | undefined;
   /** Milliseconds from one question to the next. Default 1000. */
   readonly interval?: number | undefined;
   /** Milliseconds that the destination has to complete, when the source has. Default 30000. */
@@ -39,7 +39,7 @@ export interface WatchResult {
 
 /**
  * Follows the migration of a QEMU, or the next one, to its end: asks, and yields what changes. With a destination, both ends
- * are compared then. The destination is asked before a migration begins and after it: meanwhile QEMU may not answer there.
+ * are compared then.
  * A QEMU that does not answer ends it: give executors with a time limit, as `QmpClient.execute` has.
  * @throws DirtyBitmapError as {@link queryMigrationSide}; `qmp-timeout` where the destination does not complete.
  * @example
@@ -52,13 +52,9 @@ export async function* watchMigration(
 ): AsyncGenerator<MigrationEvent, WatchResult, void> {
   const { signal, interval = 1000 } = options;
   const first = await queryMigrationSide(source);
-  const early = !inProgress(first.migration.status);
-  const there = early && options.destination ? await queryMigrationSide(await options.destination()) : undefined;
+  const there = options.destination && (await queryMigrationSide(options.destination));
   const observer = new MigrationObserver(first, there);
   yield* observer.first();
-  if (options.destination !== undefined && !early) {
-    yield { kind: 'note', message: 'the migration runs already: the destination is asked when it is over' };
-  }
   let { migration } = first;
   try {
     while (!observer.over) {
@@ -100,13 +96,9 @@ async function ask(qmp: QmpExecutor): Promise<Pick<MigrationSide, 'migration' | 
 }
 
 /** The destination, when it has loaded what the source has sent. */
-async function settled(
-  connect: () => Promise<QmpExecutor>,
-  { patience = 30_000, signal }: WatchOptions,
-): Promise<MigrationSide> {
+async function settled(qmp: QmpExecutor, { patience = 30_000, signal }: WatchOptions): Promise<MigrationSide> {
   const pause = 100;
   for (let left = Math.ceil(patience / pause); left > 0; left--) {
-    const qmp = await connect();
     const { status } = parseMigrationProgress(await runCommand(qmp, qmpCommand('query-migrate')));
     if (!inProgress(status)) return await queryMigrationSide(qmp);
     await sleep(pause, undefined, { signal });

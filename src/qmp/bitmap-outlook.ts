@@ -78,7 +78,7 @@ export function judgeAtDestination(
   const target = { index: 0, node: planned.nodeAlias, bitmap: planned.alias };
   const resolved = resolveTarget(destination.graph, destination.parameters.mapping, target);
   if ('code' in resolved) {
-    const message = `${label}: at the destination ${resolved.message}; QEMU drops all bitmaps that are not complete by then, and the migration says completed`;
+    const message = `${label}: at the destination ${resolved.message}; QEMU drops all bitmaps, and the migration says completed`;
     return { resolved: undefined, judgement: { verdict: 'lost', code: resolved.code, message } };
   }
   return { resolved, judgement: judgeArrival(planned, resolved, destination, arrivals) };
@@ -151,7 +151,7 @@ function judgeStorage(
 }
 
 /** For messages: `"node/bitmap"`. */
-export function labelOf(node: BlockNode, name: Name | undefined): string {
+function labelOf(node: BlockNode, name: Name | undefined): string {
   return quoted(`${node.name}/${name?.text ?? ''}`, 96);
 }
 

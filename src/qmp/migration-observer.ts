@@ -16,7 +16,6 @@ export type MigrationEvent =
   | { readonly kind: 'stall'; readonly stall: StallOutlook }
   /** Asked once more. */
   | { readonly kind: 'progress'; readonly progress: MigrationProgress }
-  | { readonly kind: 'note'; readonly message: string }
   /** Both ends were compared. */
   | { readonly kind: 'verified'; readonly verification: MigrationVerification };
 
@@ -69,7 +68,6 @@ export class MigrationObserver {
     this.#source = source;
     const before = this.#outlook;
     this.#outlook = migrationOutlook(source, this.#destination);
-    this.#stall = this.#outlook.stall;
     const same = JSON.stringify(before.bitmaps) === JSON.stringify(this.#outlook.bitmaps);
     return same ? [] : [{ kind: 'outlook', outlook: this.#outlook }];
   }

@@ -1,4 +1,5 @@
 import { granulesIn } from '../bitmap/granularity.js';
+import { quoted } from '../bytes/text.js';
 import type { Finding } from '../findings.js';
 import type { BlockNode } from '../migration/block-graph.js';
 import { type LeftOutReason, type PlannedBitmap, planSource, type SourcePlan } from '../migration/source-plan.js';
@@ -41,6 +42,7 @@ export function migrationOutlook(source: MigrationSide, destination: MigrationSi
   const outlook = new Outlook(source, off);
   const arrivals: Arrivals = new Map();
   for (const planned of plan.bitmaps) outlook.planned(planned, destination, arrivals);
+  outlook.dropWithLost();
   for (const { node, bitmap, code, message } of plan.refusals) {
     outlook.add(node, bitmap, 'blocked', code, `${message} (else QEMU fails the whole migration)`);
   }
@@ -79,6 +81,18 @@ class Outlook {
       alias: planned.alias.text,
       destination: there?.resolved && { node: there.resolved.node.name, name: textOf(there.resolved.name) },
     });
+  }
+
+  /** One name that means nothing at the destination ends the loading of all bitmaps, before any is complete. */
+  dropWithLost(): void {
+    const unknown = this.bitmaps.find(({ code }) => code === 'node-not-found' || code === 'alias-unknown');
+    if (unknown === undefined) return;
+    const cause = quoted(`${unknown.node}/${unknown.name}`, 96);
+    for (const [at, bitmap] of this.bitmaps.entries()) {
+      if (bitmap.verdict !== 'fine') continue;
+      const message = `QEMU drops it together with ${cause}: that name means nothing at the destination`;
+      this.bitmaps[at] = { ...bitmap, verdict: 'lost', code: 'bitmaps-cancelled', message };
+    }
   }
 
   add(
@@ -130,11 +144,22 @@ function findingsOf(
     const [has, hasNot] = mapping === undefined ? ['destination', 'source'] : ['source', 'destination'];
     add('migration-mapping', `only the ${has} has a block-bitmap-mapping; the ${hasNot} goes by the names of nodes`);
   }
+  // The mark that a bitmap is not to be stored stays with the node. Source: dirty-bitmap-states.md section 4.
+  if (['cancelled', 'failed'].includes(source.migration.status) && bitmaps.some(isPersistent)) {
+    add(
+      'migration-retry',
+      `the last migration was ${source.migration.status}: persistent bitmaps may be sent as transient, and not be stored when this QEMU ends; map them with "transform": {"persistent": true}`,
+    );
+  }
   const release = destination?.release;
   const aborts = release === undefined || (isSince(release, 7, 0) && !isSince(release, 11, 0));
   const postcopy = source.capabilities.has('postcopy-ram') || source.migration.status.startsWith('postcopy');
   if (postcopy && aborts && severalNodes(bitmaps)) add('migration-two-nodes', `in postcopy ${TWO_NODES}`);
   return found;
+}
+
+function isPersistent({ startFlags }: PlannedBitmap): boolean {
+  return (startFlags & 2) !== 0;
 }
 
 /** What is wrong with the capability that lets bitmaps migrate; the destination does without it, in precopy. */

@@ -9,6 +9,8 @@ export type StallVerdict = 'certain' | 'likely' | 'no';
 /** What the bitmaps mean for the end of a migration. */
 export interface StallOutlook {
   readonly verdict: StallVerdict;
+  /** Where it stalls. */
+  readonly code: 'migration-stall' | undefined;
   /** Bits of all bitmaps together, which QEMU counts as bytes that are still to be sent. */
   readonly granules: number;
   /** What may be left for the guest to be stopped, in the best case: `max-bandwidth` times `downtime-limit`; undefined where there is no limit. */
@@ -29,7 +31,7 @@ export interface StallOutlook {
  */
 const SEEN_BEFORE_10 = 2_097_152 / 300;
 const SEEN_SINCE_10 = 524_288 / 300;
-/** So many passes over a RAM of which nothing is left: it turns in circles. */
+/** A migration that converges needs few passes over the RAM. */
 const MANY_PASSES = 1000;
 
 /**
@@ -47,10 +49,10 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
   const now = bandwidth > 0 ? Math.floor((bandwidth * parameters.downtimeLimit) / 1000) : undefined;
   const common = { granules, bestCase, now, seenToEnd };
   const sum = `${granules} granules count as bytes that are still to be sent`;
-  const no = (message: string): StallOutlook => ({ ...common, verdict: 'no', message, cures: [] });
+  const no = (message: string): StallOutlook => ({ ...common, verdict: 'no', code: undefined, message, cures: [] });
   const stall = (verdict: StallVerdict, why: string): StallOutlook => {
     const cures = curesOf(source, bitmaps, granules);
-    return { ...common, verdict, message: `${sum}, empty bitmaps or not: ${why}`, cures };
+    return { ...common, verdict, code: 'migration-stall', message: `${sum}, empty bitmaps or not: ${why}`, cures };
   };
   if (granules === 0) return no('no bitmap is in the way of the end');
   if (inPostcopy(migration.status)) return no('in postcopy the bitmaps are sent now');
@@ -58,11 +60,11 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
     return stall('certain', `above the ${bestCase} of max-bandwidth x downtime-limit, it cannot end`);
   }
   if (now !== undefined && granules >= now) {
-    const passes = migration.ram?.passes ?? 0;
-    const idle = migration.ram?.remaining === 0 && passes >= MANY_PASSES;
+    const { remaining = 0, passes = 0 } = migration.ram ?? {};
     const why = `above the ${now} of the bandwidth that QEMU measures now x downtime-limit`;
-    return idle
-      ? stall('certain', `${why}, with nothing else left after ${passes} passes`)
+    // Without bitmaps it would have ended: it turns in circles.
+    return passes >= MANY_PASSES && remaining < now
+      ? stall('certain', `${why}, with ${remaining} bytes of RAM left after ${passes} passes`)
       : stall('likely', `${why}; it ends only if that rises`);
   }
   if (now !== undefined) return no(`${sum}; the bandwidth that QEMU measures now x downtime-limit is ${now}`);

@@ -43,7 +43,7 @@ function bitmapLines(bitmap: BitmapOutlook, paint: Paint): string[] {
 }
 
 /** Whether a migration ends, and the commands that help. */
-export function stallText({ verdict, message, cures }: StallOutlook, paint: Paint): string[] {
+function stallText({ verdict, message, cures }: StallOutlook, paint: Paint): string[] {
   if (verdict === 'no') return [`no stall: ${message}`];
   const lines = [paint(`STALL (${verdict}): ${message}`, 'error')];
   for (const { when, what, commands } of cures) {
@@ -94,8 +94,6 @@ export function eventText(event: MigrationEvent, paint: Paint): string[] {
     }
     case 'stall':
       return stallText(event.stall, paint);
-    case 'note':
-      return [printable(event.message)];
     case 'verified':
       return verificationText(event.verification, paint);
     default:

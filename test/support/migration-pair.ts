@@ -83,8 +83,8 @@ export class MigrationPair {
   }
 
   async quit(): Promise<void> {
-    await this.source.quit();
-    await this.destination.quit();
+    // At once: a destination that loses its source ends by itself, and answers nothing then.
+    await Promise.all([this.source.quit(), this.destination.quit()]);
     rmSync(this.folder, { recursive: true });
   }
 }

@@ -3,12 +3,12 @@ import { type WatchResult, watchMigration } from '../../io/watch-migration.js';
 import type { QmpExecutor } from '../../qmp/commands.js';
 import type { MigrationEvent } from '../../qmp/migration-observer.js';
 import { migrationOutlook } from '../../qmp/migration-outlook.js';
-import { queryMigrationSide } from '../../qmp/migration-side.js';
+import { type MigrationSide, queryMigrationSide } from '../../qmp/migration-side.js';
 import { verifyMigration } from '../../qmp/verify-migration.js';
 import { jsonText } from '../../report/text.js';
 import { eventText, outlookText, verificationText } from '../../report/watch-text.js';
 import { startProgress } from '../progress.js';
-import { lazyQmp, withQmp } from '../qmp-connection.js';
+import { withQmp } from '../qmp-connection.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `watch` can be asked. */
@@ -27,27 +27,29 @@ export interface WatchCommandOptions {
 
 /** `watch`: what a migration will do with bitmaps, does, or has done. */
 export async function watchCommand(options: WatchCommandOptions, terminal: Terminal): Promise<number> {
-  const { check, verify, dstQmp } = options;
-  if (verify === true && dstQmp === undefined)
-    throw new DirtyBitmapError('argument', '--verify needs --dst-qmp SOCKET');
+  const { check, verify } = options;
   if (check === true) return await checkBefore(options, terminal);
   if (verify === true) return await verifyAfter(options, terminal);
   return await follow(options, terminal);
 }
 
 async function checkBefore(options: WatchCommandOptions, terminal: Terminal): Promise<number> {
-  const outlook = await withEnds(options, undefined, async (source, destination) => {
-    const there = destination && (await queryMigrationSide(await destination()));
-    return migrationOutlook(await queryMigrationSide(source), there);
-  });
+  const outlook = await withEnds(options, undefined, async (source, destination) =>
+    migrationOutlook(await queryMigrationSide(source), destination && (await queryMigrationSide(destination))),
+  );
   await print(options, terminal, outlook, () => outlookText(outlook, painter(terminal.stdout, terminal.env)));
   return outlook.ok ? EXIT.OK : EXIT.BAD;
 }
 
 async function verifyAfter(options: WatchCommandOptions, terminal: Terminal): Promise<number> {
-  const verification = await withEnds(options, undefined, async (source, destination = neverAsked) =>
-    verifyMigration(await queryMigrationSide(source), await queryMigrationSide(await destination())),
+  const { qmp, dstQmp, timeout } = options;
+  if (dstQmp === undefined) throw new DirtyBitmapError('argument', '--verify needs --dst-qmp SOCKET');
+  const [source, destination] = await Promise.all(
+    [qmp, dstQmp].map((address) =>
+      withQmp({ qmp: address, timeout }, async (end) => await queryMigrationSide(end.qmp)),
+    ),
   );
+  const verification = verifyMigration(source as MigrationSide, destination as MigrationSide);
   const text = (): string[] => verificationText(verification, painter(terminal.stdout, terminal.env));
   await print(options, terminal, verification, text);
   return verification.ok ? EXIT.OK : EXIT.BAD;
@@ -122,19 +124,13 @@ async function print(
 async function withEnds<T>(
   { qmp, dstQmp, timeout }: WatchCommandOptions,
   signal: AbortSignal | undefined,
-  work: (source: QmpExecutor, destination: (() => Promise<QmpExecutor>) | undefined) => Promise<T>,
+  work: (source: QmpExecutor, destination: QmpExecutor | undefined) => Promise<T>,
 ): Promise<T> {
   return await withQmp({ qmp, timeout, signal }, async (source) => {
     if (dstQmp === undefined) return await work(source.qmp, undefined);
-    const destination = lazyQmp({ qmp: dstQmp, timeout, signal });
-    try {
-      return await work(source.qmp, destination.connect);
-    } finally {
-      await destination.close();
-    }
+    return await withQmp(
+      { qmp: dstQmp, timeout, signal },
+      async (destination) => await work(source.qmp, destination.qmp),
+    );
   });
-}
-
-function neverAsked(): never {
-  throw new DirtyBitmapError('argument', 'there is no destination to ask');
 }

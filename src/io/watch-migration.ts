@@ -20,7 +20,7 @@ export interface WatchOptions {
   readonly interval?: number | undefined;
   /** Milliseconds that the destination has to complete, when the source has. Default 30000. */
   readonly patience?: number | undefined;
-  /** Ends it; what was seen by then is the result. */
+  /** Ends it; what was seen by then is the result. Before anything was seen, its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -101,8 +101,10 @@ function judgeArrival(
     return { verdict: 'blocked', code: 'bitmap-exists', message };
   }
   taken.add(name);
-  // While it comes, the one that is there is the one that comes.
-  if (!inProgress(destination.migration.status) && node.bitmaps.some((bitmap) => bitmap.name?.text === name)) {
+  // While it comes, and afterwards, the one that is there is the one that comes.
+  const { status } = destination.migration;
+  const before = !inProgress(status) && status !== 'completed';
+  if (before && node.bitmaps.some((bitmap) => bitmap.name?.text === name)) {
     const message = `${label}: there is a bitmap ${there} already, and QEMU fails the whole migration; remove that, or map this one to another name`;
     return { verdict: 'blocked', code: 'bitmap-exists', message };
   }

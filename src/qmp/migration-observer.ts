@@ -54,7 +54,9 @@ export class MigrationObserver {
   /** What there is to know at first. */
   first(): MigrationEvent[] {
     const events: MigrationEvent[] = [{ kind: 'outlook', outlook: this.#outlook }];
-    if (inProgress(this.#status) || this.#status === 'completed') return [...this.#phase(), ...events];
+    // Too late for what could be: both ends are compared instead.
+    if (this.#status === 'completed') return this.#phase();
+    if (inProgress(this.#status)) return [...this.#phase(), ...events];
     return [...events, { kind: 'waiting', status: this.#status }];
   }
 

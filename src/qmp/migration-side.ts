@@ -1,3 +1,4 @@
+import { quoted } from '../bytes/text.js';
 import { FILTERS } from '../chain/live-chain.js';
 import { type LiveBitmap, type LiveNode, type LiveState, parseLiveState } from '../chain/live-nodes.js';
 import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
@@ -134,8 +135,8 @@ function memoryNode(
   const made = new MemoryNode(creation, memory);
   for (const bitmap of node.bitmaps) {
     if (node.virtualSize === undefined || bitmap.granularity === undefined) {
-      const path = `${node.node}/${bitmap.name}`;
-      throw new DirtyBitmapError('set-invalid', `bitmap ${path}: its granularity or the size of its disk is not told`);
+      const label = quoted(`${node.node}/${bitmap.name}`, 96);
+      throw new DirtyBitmapError('set-invalid', `bitmap ${label}: its granularity or the size of its disk is not told`);
     }
     const tracked = trackedBitmap(bitmap, bitmap.granularity, made);
     tracked.busy = bitmap.busy && !migrating;
@@ -156,7 +157,7 @@ function trackedBitmap(bitmap: LiveBitmap, granularity: number, { name, size, re
     );
   } catch (error) {
     if (!isDirtyBitmapError(error)) throw error;
-    const message = `bitmap ${name}/${bitmap.name}: ${error.message}; give what query-named-block-nodes returned`;
+    const message = `bitmap ${quoted(`${name}/${bitmap.name}`, 96)}: ${error.message}; give what query-named-block-nodes returned`;
     throw new DirtyBitmapError('set-invalid', message, { cause: error });
   }
 }

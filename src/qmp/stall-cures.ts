@@ -36,13 +36,8 @@ export function severalNodes(bitmaps: readonly PlannedBitmap[]): boolean {
 /** The three cures, with their commands. */
 export function curesOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[], granules: number): Cure[] {
   const running = inProgress(source.migration.status);
-  const cancel = running ? [qmpCommand('migrate_cancel')] : [];
-  const all = [postcopy(bitmaps), downtime(source, granules), coarser(source, bitmaps)];
-  return all.flatMap((cure) => {
-    if (cure === undefined) return [];
-    // What has to be there before the start needs another start.
-    return cure.when === 'running' ? [cure] : [{ ...cure, commands: [...cancel, ...cure.commands] }];
-  });
+  const all = [postcopy(bitmaps), downtime(source, granules, running), coarser(source, bitmaps, running)];
+  return all.filter((cure) => cure !== undefined);
 }
 
 function postcopy(bitmaps: readonly PlannedBitmap[]): Cure {
@@ -51,18 +46,27 @@ function postcopy(bitmaps: readonly PlannedBitmap[]): Cure {
   return { kind: 'postcopy', when: 'running', what, commands: [qmpCommand('migrate-start-postcopy')] };
 }
 
-function downtime({ parameters }: MigrationSide, granules: number): Cure | undefined {
+function downtime({ parameters, migration }: MigrationSide, granules: number, running: boolean): Cure | undefined {
   const { maxBandwidth } = parameters;
-  const bandwidth = maxBandwidth === 0 ? IDLE_BANDWIDTH : Math.min(IDLE_BANDWIDTH, maxBandwidth);
+  // What is measured goes up and down.
+  const measured = (running && migration.ram?.bandwidth) || Number.POSITIVE_INFINITY;
+  const bandwidth = Math.min(IDLE_BANDWIDTH, maxBandwidth || Number.POSITIVE_INFINITY, measured / 2);
   const limit = (Math.floor(granules / bandwidth) + 1) * 1000;
   if (limit <= parameters.downtimeLimit || limit > MAX_DOWNTIME) return undefined;
-  const what = `allow ${limit} ms of downtime, also to a busy RAM (set late it does not always help)`;
+  const late = running
+    ? 'set late it does not always help: else cancel, and start again with it'
+    : 'set late it does not always help';
+  const what = `allow ${limit} ms of downtime, also to a busy RAM (${late})`;
   const commands = [qmpCommand('migrate-set-parameters', { 'downtime-limit': limit })];
-  return { kind: 'downtime-limit', when: 'before', what, commands };
+  return { kind: 'downtime-limit', when: running ? 'running' : 'before', what, commands };
 }
 
 /** Those with the most granules are made coarser until all fit. */
-function coarser({ parameters, told }: MigrationSide, bitmaps: readonly PlannedBitmap[]): Cure | undefined {
+function coarser(
+  { parameters, told }: MigrationSide,
+  bitmaps: readonly PlannedBitmap[],
+  running: boolean,
+): Cure | undefined {
   const { maxBandwidth, downtimeLimit } = parameters;
   const rate = maxBandwidth === 0 ? SAFE : Math.min(SAFE, maxBandwidth / 1000 / 2);
   let most = bitmaps.reduce((all, { granules }) => Math.max(all, granules), 0);
@@ -85,7 +89,8 @@ function coarser({ parameters, told }: MigrationSide, bitmaps: readonly PlannedB
     replaced.push({ node: node.name, name, granularity, recording, persistent, taken });
   }
   const list = replaced.map(({ node, name, granularity }) => `${node}/${name} to ${granularity}`);
-  const what = `make them coarser, in bytes: ${list.join(', ')} (no write is lost); or remove those that nobody needs`;
+  const cancel = running ? 'migrate_cancel, and when query-migrate says cancelled ' : '';
+  const what = `${cancel}make them coarser, in bytes: ${list.join(', ')} (no write is lost); or remove those that nobody needs`;
   return { kind: 'granularity', when: 'before', what, commands: replaced.flatMap(coarserCommands) };
 }
 

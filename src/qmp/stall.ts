@@ -56,6 +56,7 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
     return { ...common, verdict, code: 'migration-stall', message: `${sum}, empty bitmaps or not: ${why}`, cures };
   };
   if (granules === 0) return no('no bitmap is in the way of the end');
+  if (migration.status === 'completed') return no('the migration is completed');
   if (inPostcopy(migration.status)) return no('in postcopy the bitmaps are sent now');
   if (bestCase !== undefined && granules >= bestCase) {
     return stall('certain', `above the ${bestCase} of max-bandwidth x downtime-limit, it cannot end`);

@@ -88,9 +88,9 @@ export function eventText(event: MigrationEvent, paint: Paint): string[] {
       return [`no migration is under way (${printable(event.status)}): waiting for one`];
     case 'phase': {
       const error = event.error === undefined ? '' : `: ${printable(event.error)}`;
-      const severity = { completed: 'good', failed: 'error', cancelled: 'error' }[event.status];
       const text = `migration ${printable(event.status)}${error}`;
-      return [severity === undefined ? text : paint(text, severity as 'good' | 'error')];
+      if (event.status === 'completed') return [paint(text, 'good')];
+      return [event.status === 'failed' || event.status === 'cancelled' ? paint(text, 'error') : text];
     }
     case 'stall':
       return stallText(event.stall, paint);

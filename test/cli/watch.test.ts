@@ -60,6 +60,17 @@ describeWithQemu('a migration between two real QEMUs', () => {
       expect([during.code, during.stdout]).toEqual([1, expect.stringContaining('STALL (certain)')]);
     });
 
+    it('is cured by downtime-limit set late, as printed then', async () => {
+      const both = await start(HUGE);
+      await both.source.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'b0' });
+      await both.migrate();
+      await both.until(hangs);
+      const cure = (await check(both)).stall.cures.find(({ kind }) => kind === 'downtime-limit');
+      expect(cure?.when).toBe('running');
+      for (const { execute, arguments: args } of cure?.commands ?? []) await both.source.execute(execute, args);
+      await both.until(completed);
+    });
+
     it.each(['postcopy', 'downtime-limit', 'granularity'] as const)('is cured by %s, as printed', async (kind) => {
       const both = await start(HUGE);
       await both.source.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'b0' });

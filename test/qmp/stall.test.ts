@@ -50,14 +50,20 @@ describe('while it runs', () => {
     ['measured to be fast', 'active', { ...ram, mbps: 1000 }, 'no'],
     ['not measured yet', 'active', { ...ram, mbps: 0 }, 'likely'],
     ['postcopy', 'postcopy-active', ram, 'no'],
+    ['completed', 'completed', ram, 'no'],
   ] as const)('%s', (_, status, told, verdict) => {
     expect(stall(256 * GIB, running(status, told)).verdict).toBe(verdict);
   });
 
-  it('what has to be there before the start begins with migrate_cancel', () => {
-    const [first, ...others] = stall(256 * GIB, running('active', ram)).cures;
-    expect(first?.commands).toEqual([{ execute: 'migrate-start-postcopy' }]);
-    for (const { commands } of others) expect(commands[0]).toEqual({ execute: 'migrate_cancel' });
+  it('cures are for now, but for a coarser bitmap: it needs another start', () => {
+    const [postcopy, downtime, coarser] = stall(256 * GIB, running('active', ram)).cures;
+    expect(postcopy?.commands).toEqual([{ execute: 'migrate-start-postcopy' }]);
+    // 6 Mbit/s are measured, which may halve.
+    expect([downtime?.when, downtime?.commands]).toEqual([
+      'running',
+      [{ execute: 'migrate-set-parameters', arguments: { 'downtime-limit': 12_000 } }],
+    ]);
+    expect([coarser?.when, coarser?.what]).toEqual(['before', expect.stringContaining('migrate_cancel')]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { DirtyBitmapError } from '../../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../../errors.js';
 import { type WatchResult, watchMigration } from '../../io/watch-migration.js';
 import type { QmpExecutor } from '../../qmp/commands.js';
 import type { MigrationEvent } from '../../qmp/migration-observer.js';
@@ -71,6 +71,10 @@ async function follow(options: WatchCommandOptions, terminal: Terminal): Promise
     });
     if (stop.signal.aborted) terminal.stderr.write('dirtybitmap: stopped before the end of the migration\n');
     return result.ok || (stop.signal.aborted && result.outlook.ok) ? EXIT.OK : EXIT.BAD;
+  } catch (error) {
+    if (!stop.signal.aborted || isDirtyBitmapError(error)) throw error;
+    terminal.stderr.write('dirtybitmap: stopped before QEMU answered\n');
+    return EXIT.OK;
   } finally {
     for (const signal of signals) process.off(signal, abort);
   }

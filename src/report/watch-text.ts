@@ -27,7 +27,7 @@ export function outlookText({ bitmaps, findings, stall, ok }: MigrationOutlook, 
     ...(end === undefined ? [] : [paint(end, 'error')]),
     ...findings.map((finding) => findingLine(finding, paint)),
     ...stallText(stall, paint),
-    ok ? paint('nothing is in the way', 'good') : paint('not ready', 'error'),
+    ok ? paint('nothing is in the way', 'good') : paint('something is in the way', 'error'),
   ];
 }
 

@@ -90,6 +90,7 @@ async function shown(
   const events: MigrationEvent[] = [];
   let bar: Awaited<ReturnType<typeof startProgress>>;
   let total = 0;
+  let shownBytes = 0;
   try {
     for (;;) {
       const { done, value } = await watch.next();
@@ -102,7 +103,10 @@ async function shown(
         if (ram === undefined || ram.total === 0) continue;
         if (bar === undefined || total !== ram.total) bar = await startProgress(terminal, 'RAM', ram.total);
         total = ram.total;
-        bar?.update(ram.total - Math.min(ram.remaining, ram.total));
+        const sent = ram.total - Math.min(ram.remaining, ram.total);
+        // What does not go on has no time left to tell.
+        if (sent !== shownBytes) bar?.update(sent);
+        shownBytes = sent;
         continue;
       }
       events.push(value);

@@ -148,6 +148,11 @@ export const RULES = {
     rule: 'Bitmaps that are merged, or put beside others, are of disks of one size.',
   },
 
+  // On the wire
+  'address-in-use': { severity: 'error', rule: "A socket that is listened on is nobody else's." },
+  'peer-stalled': { severity: 'error', rule: 'The other side of a connection goes on in time.' },
+  'peer-closed': { severity: 'error', rule: 'The other side keeps a connection until all went through.' },
+
   // QMP
   'qmp-protocol': {
     severity: 'error',

@@ -16,4 +16,5 @@ export { openRandomAccess, type RandomAccessFile } from './random-access-file.js
 export { readImage } from './read-image.js';
 export { type ReceivedMigration, type ReceiveOptions, receiveMigration } from './receive-migration.js';
 export { type SendOptions, type SentMigration, sendMigration } from './send-migration.js';
+export { type WatchOptions, type WatchResult, watchMigration } from './watch-migration.js';
 export { type Pieces, type WriteFileOptions, writeFile } from './write-file.js';

@@ -12,8 +12,10 @@ export { CaptureDecoder, type CaptureEvent } from './capture/capture-decoder.js'
 export { CaptureEncoder, encodeCapture, encodeSection } from './capture/capture-encoder.js';
 export { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture/capture-parser.js';
 export { CaptureReader, type CaptureSummary, type SectionSummary } from './capture/capture-reader.js';
+export { IncomingMigration, type MigrationPhase } from './capture/incoming-migration.js';
 export type { Command, Configuration, Section, SectionType } from './capture/items.js';
 export { QemuLoader } from './capture/qemu-loader.js';
+export { type Reply, ReplyReader } from './capture/return-path.js';
 export { SplicePlanner, spliceCapture } from './capture/splice.js';
 export { CaptureDecoderStream, decodeCapture } from './capture/streams.js';
 export { encodeTraceItem, type TraceItem, Tracer } from './capture/trace.js';

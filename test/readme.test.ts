@@ -3,8 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ReadmeMigration } from './support/readme-migration.js';
 import { runCli } from './support/run-cli.js';
+import { describeWithQemu } from './support/with-qemu.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
@@ -13,13 +15,16 @@ const readme = readFileSync(PATH, 'utf8');
 /** The command and the output of each console block. `npx vitest run test/readme.test.ts` with UPDATE_README=1 writes them anew. */
 const SESSION = /```console\n\$ dirtybitmap ([^\n]*)\n([\s\S]*?)```/g;
 
-describe('README', () => {
-  const sessions = [...readme.matchAll(SESSION)];
+/** The QEMUs that the sessions with `src.qmp` and `dst.qmp` are about. */
+const migration = new ReadmeMigration();
+const sessions = [...readme.matchAll(SESSION)];
+afterAll(async () => await migration.quit());
 
+describe('README', () => {
   it('shows sessions', () => {
     expect(sessions.length).toBeGreaterThan(4);
-    // Every console block is of the form that is run here.
-    expect(readme.match(/```console/g)?.length).toBe(sessions.length);
+    // Every console block is of the form that is run here; those with a name are run by readme-wire.test.ts.
+    expect(readme.match(/```console\n/g)?.length).toBe(sessions.length);
   });
 
   if (process.env['UPDATE_README'] === '1') {
@@ -35,11 +40,7 @@ describe('README', () => {
     return;
   }
 
-  for (const [, command = '', expected] of sessions) {
-    it(`gives the output of: dirtybitmap ${command}`, async () => {
-      expect(await outputOf(command)).toBe(expected);
-    });
-  }
+  runs(sessions.filter(([, command = '']) => !ReadmeMigration.means(command)));
 
   it('has library examples that run', () => {
     const example = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code).join('\n');
@@ -59,12 +60,27 @@ describe('README', () => {
   });
 });
 
+if (process.env['UPDATE_README'] !== '1') {
+  describeWithQemu('README, with two QEMUs', () => {
+    runs(sessions.filter(([, command = '']) => ReadmeMigration.means(command)));
+  });
+}
+
+function runs(these: readonly RegExpExecArray[]): void {
+  for (const [, command = '', expected] of these) {
+    it(`gives the output of: dirtybitmap ${command}`, async () => {
+      expect(await outputOf(command)).toBe(expected);
+    });
+  }
+}
+
 /** What a command of the README prints, standard output and then standard error, and its exit code where it is not 0. */
 async function outputOf(command: string): Promise<string> {
+  const words = ReadmeMigration.means(command) ? await migration.prepare(command) : command.split(' ');
   const written = mkdtempSync(join(tmpdir(), 'dirtybitmap-readme-'));
   const inPlace = (word: string): string =>
     word.replace(/^vectors\//, `${ROOT}vectors/`).replace(/^\w+\.html$/, `${written}/$&`);
-  const { stdout, stderr, code } = await runCli(...command.split(' ').map(inPlace));
+  const { stdout, stderr, code } = await runCli(...words.map(inPlace));
   rmSync(written, { recursive: true });
   const text = `${stdout}${stderr}`.replaceAll(`${ROOT}vectors/`, 'vectors/').replaceAll(`${written}/`, '');
   return code === 0 ? text : `${text}exit code ${code}\n`;

@@ -12,6 +12,8 @@ import { setGraph } from './set-graph.js';
 export interface CaptureEncoderOptions {
   /** Machine type of the QEMU that is to load it, as in its `-machine`. Default `none`. */
   readonly machine?: string | undefined;
+  /** Asks the destination to say when it is done, over a connection that has a way back. Default false. */
+  readonly returnPath?: boolean | undefined;
 }
 
 /** How a set is written as a stream. */
@@ -29,6 +31,8 @@ const VMDESC = '{"page_size":4096,"devices":[]}';
 /** Bytes of a machine type at most. Source: container.md section 2. */
 const MAX_MACHINE = 255;
 const WINDOW = 256 * 1024;
+/** What QEMU's first PING says. */
+const FIRST_PING = Uint8Array.of(0, 0, 0, 1);
 
 /**
  * Writes a migration stream that holds nothing but dirty bitmaps. A QEMU started with the same machine type, with nodes
@@ -43,6 +47,7 @@ const WINDOW = 256 * 1024;
 export class CaptureEncoder {
   readonly #source: Source;
   readonly #machine: Uint8Array;
+  readonly #returnPath: boolean;
 
   /**
    * @param source one that has not begun.
@@ -52,6 +57,7 @@ export class CaptureEncoder {
     const machine = options.machine ?? 'none';
     this.#source = source;
     this.#machine = nameFromText(machine).bytes;
+    this.#returnPath = options.returnPath === true;
     if (this.#machine.length < 1 || this.#machine.length > MAX_MACHINE) {
       const message = `machine: expected 1 to ${MAX_MACHINE} bytes, found ${quoted(machine)}`;
       throw new DirtyBitmapError('argument', message);
@@ -94,6 +100,10 @@ export class CaptureEncoder {
     out.u8(ITEM.CONFIGURATION);
     out.u32(this.#machine.length);
     out.bytes(this.#machine);
+    if (this.#returnPath) {
+      writeCommand(out, COMMAND.OPEN_RETURN_PATH, new Uint8Array(0));
+      writeCommand(out, COMMAND.PING, FIRST_PING);
+    }
     // A source sends this as soon as the capability is on, be it for precopy.
     writeCommand(out, COMMAND.ADVISE, new Uint8Array(0));
     writeSectionHeader(out, 'start', SECTION);
@@ -115,14 +125,14 @@ export class CaptureEncoder {
  * `name-too-long` for what a stream cannot hold; `argument`.
  */
 export function* encodeCapture(set: BitmapSet, options: EncodeCaptureOptions = {}): Generator<Uint8Array, void, void> {
-  const { profile, machine, window } = options;
-  yield* new CaptureEncoder(new Source(setGraph(set, profile), { profile }), { machine }).pieces(window);
+  const { profile, machine, returnPath, window } = options;
+  yield* new CaptureEncoder(new Source(setGraph(set, profile), { profile }), { machine, returnPath }).pieces(window);
 }
 
 /** The bodies of the START and the END section that {@link encodeCapture} would write, without the stream around. */
 export function* encodeSection(
   set: BitmapSet,
-  options: Omit<EncodeCaptureOptions, 'machine'> = {},
+  options: Omit<EncodeCaptureOptions, keyof CaptureEncoderOptions> = {},
 ): Generator<Uint8Array, void, void> {
   yield* new Source(setGraph(set, options.profile), { profile: options.profile }).sections(options.window);
 }

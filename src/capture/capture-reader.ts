@@ -38,6 +38,14 @@ export interface CaptureSummary {
   readonly commands: readonly string[];
 }
 
+/** Who else is told of a stream's items, as they come. */
+type CaptureObserver = Partial<Pick<CaptureHandler, 'sectionBegin' | 'sectionEnd' | 'command' | 'endOfStream'>>;
+
+/** How a capture is read. */
+export interface CaptureReaderOptions extends CaptureOptions {
+  readonly observer?: CaptureObserver | undefined;
+}
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Commands that are remembered: a stream may hold any number. */
@@ -63,11 +71,11 @@ export class CaptureReader {
   #bytes = 0;
   #stopped = false;
 
-  constructor(options: CaptureOptions = {}) {
+  constructor(options: CaptureReaderOptions = {}) {
     const limits = resolveLimits(options.limits);
     this.findings = new Findings(limits.maxFindings);
     this.#gatherer = new Gatherer(this.findings, limits);
-    this.#summary = new Summary(this.#gatherer, this.findings);
+    this.#summary = new Summary(this.#gatherer, this.findings, options.observer ?? {});
     this.#parser = new CaptureParser(this.#summary, options);
   }
 
@@ -156,15 +164,17 @@ class Summary implements CaptureHandler {
   readonly commands: string[] = [];
   readonly #gatherer: Gatherer;
   readonly #findings: Findings;
+  readonly #observer: CaptureObserver;
   readonly #byName = new Map<string, Mutable<SectionSummary>>();
   #last: Section | undefined;
   #lastSummary: Mutable<SectionSummary> | undefined;
   #begun = 0;
   #open: Section | undefined;
 
-  constructor(gatherer: Gatherer, findings: Findings) {
+  constructor(gatherer: Gatherer, findings: Findings, observer: CaptureObserver) {
     this.#gatherer = gatherer;
     this.#findings = findings;
+    this.#observer = observer;
   }
 
   header(version: number): void {
@@ -175,16 +185,18 @@ class Summary implements CaptureHandler {
     this.settings = configuration;
   }
 
-  sectionBegin(section: Section, _type: SectionType, offset: number): void {
+  sectionBegin(section: Section, type: SectionType, offset: number, bodyOffset: number): void {
     this.#begun = offset;
     this.#open = section;
     const summary = this.#summaryOf(section);
     summary.count++;
+    this.#observer.sectionBegin?.(section, type, offset, bodyOffset);
   }
 
-  sectionEnd(section: Section, _type: SectionType, _bodyEnd: number, end: number): void {
+  sectionEnd(section: Section, type: SectionType, bodyEnd: number, end: number): void {
     this.#summaryOf(section).bytes += end - this.#begun;
     this.#open = undefined;
+    this.#observer.sectionEnd?.(section, type, bodyEnd, end);
   }
 
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
@@ -199,9 +211,12 @@ class Summary implements CaptureHandler {
     if (command.id === COMMAND.PACKAGED || this.commands.at(-1) !== command.name) {
       if (this.commands.length < MAX_COMMANDS) this.commands.push(command.name);
     }
+    this.#observer.command?.(command);
   }
 
-  endOfStream(): void {}
+  endOfStream(offset: number): void {
+    this.#observer.endOfStream?.(offset);
+  }
 
   vmdesc(_vmdesc: Vmdesc | undefined): void {}
 

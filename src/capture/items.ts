@@ -76,4 +76,12 @@ export const COMMANDS: Readonly<Record<number, { readonly name: string; readonly
   });
 
 /** Command numbers that mean something to a reader of bitmaps. */
-export const COMMAND = Object.freeze({ ADVISE: 3, LISTEN: 4, RUN: 5, PACKAGED: 7, SWITCHOVER_START: 11 });
+export const COMMAND = Object.freeze({
+  OPEN_RETURN_PATH: 1,
+  PING: 2,
+  ADVISE: 3,
+  LISTEN: 4,
+  RUN: 5,
+  PACKAGED: 7,
+  SWITCHOVER_START: 11,
+});

@@ -27,7 +27,7 @@ export const EXIT = Object.freeze({
 });
 
 /** What is not the input's fault but the command line's. */
-const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists'];
+const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists', 'address-in-use'];
 
 /** Neither's: nothing came, or nothing any more. */
 const ACCESS_RULES: readonly string[] = [
@@ -37,6 +37,8 @@ const ACCESS_RULES: readonly string[] = [
   'qcow2-write-failed',
   'qmp-closed',
   'qmp-timeout',
+  'peer-stalled',
+  'peer-closed',
 ];
 
 /** The exit code that an error means. */

@@ -1,17 +1,17 @@
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { quoted } from '../bytes/text.js';
-import { DirtyBitmapError } from '../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { type QmpEvent, type QmpReply, QmpSession } from '../qmp/session.js';
+import { parseAddress } from './address.js';
+import { connectTo } from './connect.js';
+import { inTime, type Wait } from './in-time.js';
 
 /** Where a QMP socket is: `unix:PATH`, `tcp:HOST:PORT`, or a path. */
 export type QmpAddress = string;
 
 /** How long to wait, in milliseconds; undefined: for ever. */
-export interface QmpWait {
-  readonly timeout?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
+export type QmpWait = Wait;
 
 /** How a client is made. */
 export interface QmpClientOptions extends QmpWait {
@@ -56,7 +56,7 @@ export class QmpClient {
    */
   static async connect(address: QmpAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
     const { timeout = GREETING_PATIENCE, signal } = options;
-    const socket = await open(address, timeout, signal);
+    const socket = await open(address, { timeout, signal });
     const session = new QmpSession(options.limits);
     const waiting = new Map<number, Waiting>();
     let version = '';
@@ -111,29 +111,14 @@ export class QmpClient {
   }
 }
 
-async function open(address: QmpAddress, timeout: number, signal: AbortSignal | undefined): Promise<Socket> {
-  const tcp = /^tcp:(.*):(\d+)$/.exec(address);
-  const path = address.startsWith('unix:') ? address.slice(5) : address;
-  const where = tcp === null ? { path } : { host: tcp[1] || 'localhost', port: Number(tcp[2]) };
-  const socket = createConnection({ ...where, ...(signal && { signal }) });
-  const connected = new Promise<Socket>((resolve, reject) => {
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'ENOENT'
-          ? 'there is no such socket'
-          : error.code === 'ECONNREFUSED'
-            ? 'nobody listens'
-            : error.message;
-      const message = `no connection to QMP at ${quoted(address, 256)}: ${why}; is the VM running?`;
-      reject(new DirtyBitmapError('file-access', message, { cause: error }));
-    });
-  });
+async function open(text: string, wait: QmpWait): Promise<Socket> {
   try {
-    return await inTime(connected, { timeout, signal }, () => noGreeting(address));
+    return await connectTo(parseAddress(/^(unix|tcp):/.test(text) ? text : `unix:${text}`), wait);
   } catch (error) {
-    socket.destroy();
-    throw error;
+    if (!isDirtyBitmapError(error) || error.code === 'argument') throw error;
+    if (error.code === 'peer-stalled') throw noGreeting(text);
+    const { message, cause } = error;
+    throw new DirtyBitmapError('file-access', `QMP: ${message}; is the VM running?`, { cause });
   }
 }
 
@@ -149,35 +134,6 @@ function end(session: QmpSession, waiting: Map<number, Waiting>, reason: unknown
     waiting.get(id)?.reject(reason instanceof DirtyBitmapError && reason.code !== 'qmp-closed' ? reason : error);
   }
   waiting.clear();
-}
-
-/** Waits; what comes too late is dropped. */
-async function inTime<T>(work: Promise<T>, { timeout, signal }: QmpWait, late: () => DirtyBitmapError): Promise<T> {
-  const done = new AbortController();
-  const limits: Promise<never>[] = [];
-  if (timeout !== undefined) {
-    limits.push(
-      new Promise((_, reject) => {
-        const timer = setTimeout(() => reject(late()), timeout);
-        done.signal.addEventListener('abort', () => clearTimeout(timer));
-      }),
-    );
-  }
-  if (signal !== undefined) {
-    limits.push(
-      new Promise((_, reject) => {
-        const abort = (): void => reject(signal.reason);
-        if (signal.aborted) abort();
-        signal.addEventListener('abort', abort, { once: true, signal: done.signal });
-      }),
-    );
-  }
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, ...limits]);
-  } finally {
-    done.abort();
-  }
 }
 
 function closed(address: QmpAddress, cause?: Error): DirtyBitmapError {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -83,6 +83,14 @@ describe('report', () => {
     expect(page()).toBe('mine');
     expect((await runCli('report', GOOD, '-o', out, '--force')).code).toBe(0);
     expect(page()).toContain('disk0/b0');
+  });
+
+  it('never takes the place of an input', async () => {
+    const set = setFile('set.json', {});
+    symlinkSync(set, join(folder, 'link.json'));
+    const { code, stderr } = await runCli('report', set, '-o', join(folder, 'link.json'), '--force');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('is one of the inputs')]);
+    expect(readFileSync(set, 'utf8')).toMatch(/^{ "dirtybitmap"/);
   });
 
   it('writes to standard output and nothing else there', async () => {

@@ -1,4 +1,5 @@
-import { printable } from '../../bytes/text.js';
+import { realpath } from 'node:fs/promises';
+import { printable, quoted } from '../../bytes/text.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { checkOutput } from '../../io/write-file.js';
 import { differenceModel } from '../../report/difference-map.js';
@@ -25,7 +26,10 @@ export async function report(inputs: readonly string[], options: ReportOptions, 
   const { output, chain = false } = options;
   if (output === '') throw new DirtyBitmapError('argument', '-o: expected the name of a file, or -, found nothing');
   const own = openOptions(inputs, options);
-  if (output !== '-') await checkOutput(output, options);
+  if (output !== '-') {
+    await refuseInput(output, inputs);
+    await checkOutput(output, options);
+  }
   const budget = budgetOf(inputs.length);
   const models: InputModel[] = [];
   const read: InputReport[] = [];
@@ -58,6 +62,16 @@ export async function report(inputs: readonly string[], options: ReportOptions, 
     await writeOut(terminal, `${printable(output)}: ${contentText(models)}\n`);
   }
   return worst;
+}
+
+/** A page in the place of what it is about is never meant, not even with `--force`. */
+async function refuseInput(output: string, inputs: readonly string[]): Promise<void> {
+  const place = await realpath(output).catch(() => undefined);
+  if (place === undefined) return;
+  for (const input of inputs) {
+    if ((await realpath(input).catch(() => undefined)) !== place) continue;
+    throw new DirtyBitmapError('argument', `-o: ${quoted(output, 256)} is one of the inputs; name another file`);
+  }
 }
 
 /** `1 input, 2 bitmaps, 3 findings`. */

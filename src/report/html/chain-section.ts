@@ -26,7 +26,7 @@ export function chainSection({ document, bitmaps, moreNames }: ChainModel): Html
         .join(', '),
     ]);
   const columns = [
-    { title: 'Layer' },
+    { title: 'Layer', number: true },
     { title: 'File' },
     { title: 'Format' },
     { title: 'Disk', number: true },

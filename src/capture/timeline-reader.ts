@@ -19,6 +19,14 @@ import type { Vmdesc } from './vmdesc.js';
 /** Chunks whose places are told, besides the first of each kind. */
 const FIRST_CHUNKS = 8;
 
+/** Who else is told of the chunks, as they come. */
+type ChunkObserver = CaptureHandler['chunk'];
+
+/** How a capture is followed. */
+export interface TimelineOptions extends CaptureOptions {
+  readonly onChunk?: ChunkObserver | undefined;
+}
+
 /**
  * Follows a capture and keeps its {@link Timeline}, in memory that does not grow with it. It does not throw at bad input:
  * what cannot be followed ends the timeline.
@@ -29,13 +37,14 @@ const FIRST_CHUNKS = 8;
  */
 export class TimelineReader {
   readonly #parser: CaptureParser;
-  readonly #keeper = new Keeper();
+  readonly #keeper: Keeper;
   readonly #from: number;
   /** Bytes pushed or skipped. */
   #bytes = 0;
   #stopped = false;
 
-  constructor(options: CaptureOptions = {}) {
+  constructor(options: TimelineOptions = {}) {
+    this.#keeper = new Keeper(options.onChunk);
     this.#parser = new CaptureParser(this.#keeper, options);
     this.#from = options.offset ?? 0;
   }
@@ -82,6 +91,7 @@ export class TimelineReader {
 
 /** Keeps what a parser tells in short. */
 class Keeper implements CaptureHandler {
+  readonly #onChunk: ChunkObserver | undefined;
   readonly #runs = new RunList();
   readonly #phases = new Map<Phase, { items: number; bytes: number }>();
   readonly #uses = Object.fromEntries(WIRE_USES.map((use) => [use, 0])) as Record<WireUse, number>;
@@ -97,6 +107,10 @@ class Keeper implements CaptureHandler {
   #packageEnd = 0;
   /** What reaches furthest: it may be told before all of it is there. */
   #furthest: { readonly use: WireUse; readonly phase: Phase; readonly end: number } | undefined;
+
+  constructor(onChunk: ChunkObserver | undefined) {
+    this.#onChunk = onChunk;
+  }
 
   header(_version: number, offset: number): void {
     this.#item('header', offset, 8);
@@ -121,6 +135,7 @@ class Keeper implements CaptureHandler {
 
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
     const { headerLength, size, kind } = cursor;
+    this.#onChunk?.(cursor, target, offset);
     this.#chunkBytes += headerLength;
     this.#traffic.chunk(cursor, target, this.#phase);
     this.#uses['chunk-headers'] += headerLength;

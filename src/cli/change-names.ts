@@ -1,5 +1,6 @@
 import { type Name, nameFromText, quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
+import type { LoadedSet } from '../report/whole-set.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
 import {
   entriesOf,
@@ -10,7 +11,6 @@ import {
   selectFromSet,
   splitNames,
 } from '../set/rename-set.js';
-import type { LoadedSet } from './load-set.js';
 
 /**
  * The bitmaps that `--select` lists, each as NODE/NAME, or as NAME where only one bitmap has it.

@@ -2,11 +2,9 @@ import { Findings } from '../findings.js';
 import { type PumpOptions, pump } from '../io/pump.js';
 import type { Source } from '../io/source.js';
 import { type Limits, resolveLimits } from '../limits.js';
-import type { InputReport, ReportBitmap } from '../report/input-report.js';
-import { type BitmapSet, knownEnd, type SetBitmap } from '../set/bitmap-set.js';
+import { documentBitmaps, parseDocument } from '../report/document.js';
+import type { InputReport } from '../report/input-report.js';
 import { checkLength } from '../set/document-bytes.js';
-import { parseNbdinfo } from '../set/nbdinfo.js';
-import { parseSetJson } from '../set/set-json.js';
 
 /** How a document is read: from where, and with which limits. */
 export interface DocumentReading extends PumpOptions {
@@ -29,10 +27,7 @@ export async function loadDocument(
 ): Promise<InputReport> {
   const limits = resolveLimits(reading.limits);
   const document = await readDocument(source, reading, limits);
-  const bitmaps =
-    format === 'nbdinfo'
-      ? [reportBitmap(undefined, parseNbdinfo(document, { limits }))]
-      : setBitmaps(await parseSet(document, limits));
+  const bitmaps = documentBitmaps(await parseDocument(document, format, limits), format);
   const bytes = (reading.offset ?? 0) + document.length;
   return { input, format, bytes, bitmaps, findings: new Findings(limits.maxFindings) };
 }
@@ -60,43 +55,4 @@ export async function readDocument(source: Source, reading: DocumentReading, lim
   };
   await pump(source, { push }, reading);
   return document.subarray(0, length);
-}
-
-/**
- * A bitmap set, JSON or MessagePack.
- * @throws DirtyBitmapError `set-invalid`, `limit`.
- */
-export async function parseSet(document: Uint8Array, limits: Limits): Promise<BitmapSet> {
-  // No JSON begins with a byte above ASCII, and no MessagePack map with one below.
-  if ((document[0] ?? 0) < 0x80) return parseSetJson(document, limits);
-  const { decodeSetMsgpack } = await import('../msgpack/set.js');
-  return decodeSetMsgpack(document, limits);
-}
-
-function setBitmaps(set: BitmapSet): readonly ReportBitmap[] {
-  return set.nodes.flatMap((node) => node.bitmaps.map((bitmap) => reportBitmap(node, bitmap)));
-}
-
-function reportBitmap(node: BitmapSet['nodes'][number] | undefined, bitmap: SetBitmap): ReportBitmap {
-  const { name, recording, persistent, bits } = bitmap;
-  return {
-    node: node?.node,
-    name,
-    granularity: bits.granularity,
-    recording,
-    persistent,
-    complete: true,
-    coveredBytes: knownEnd(node ?? { size: bits.size }, bitmap) ?? dirtyEnd(bitmap),
-    diskEnd: bitmap.diskEnd === true || (node === undefined ? bits.size : node.size) !== undefined,
-    bits,
-  };
-}
-
-/** End of the last dirty granule, in bytes: all that is known where a document tells no size. */
-function dirtyEnd({ bits }: SetBitmap): number {
-  let end = 0;
-  bits.forEachExtent((offset, length) => {
-    end = offset + length;
-  });
-  return end;
 }

@@ -1,7 +1,5 @@
-import { basename } from 'node:path';
 import { DirtyBitmapError } from '../errors.js';
 import type { Limits } from '../limits.js';
-import { MAX_NODE_NAME_BYTES } from '../migration/memory-graph.js';
 import type { Qcow2Image } from '../qcow2/image.js';
 
 /**
@@ -17,11 +15,4 @@ export async function openImage(
     throw new DirtyBitmapError('argument', '--offset is about captures and sections');
   const { readImage } = await import('../io/read-image.js');
   return await readImage(path, { limits });
-}
-
-/** A node name for an image that nobody named: the name of its file, made a well-formed id of QEMU's. */
-export function nodeNameOf(path: string): string {
-  const stem = basename(path).replace(/\.[^.]*$/, '');
-  const id = stem.replace(/[^A-Za-z0-9._-]/g, '-');
-  return (/^[A-Za-z]/.test(id) ? id : `disk-${id}`).slice(0, MAX_NODE_NAME_BYTES);
 }

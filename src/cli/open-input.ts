@@ -3,6 +3,7 @@ import type { AlsoRead } from '../io/capture-file.js';
 import { readUpTo, seek } from '../io/pump.js';
 import { openSource, type Source } from '../io/source.js';
 import type { Limits } from '../limits.js';
+import { detectFormat } from '../report/detect-format.js';
 import type { Format } from '../report/input-report.js';
 import { type Progress, startProgress } from './progress.js';
 import type { Terminal } from './terminal.js';
@@ -84,27 +85,4 @@ export async function withInput<T>(
     progress?.stop();
     await source.close();
   }
-}
-
-/**
- * What kind of input begins like this. Anything unknown counts as a capture, whose reader says best what it is not.
- * @throws DirtyBitmapError `unsupported` for a document with a byte order mark.
- */
-function detectFormat(head: Uint8Array): Format {
-  const text = String.fromCharCode(...head.subarray(0, 1024));
-  if (text.startsWith('QFI\xfb')) return 'qcow2';
-  if (text.startsWith('\xef\xbb\xbf')) {
-    throw new DirtyBitmapError(
-      'unsupported',
-      'the document begins with a byte order mark (ef bb bf); save it without',
-      {
-        offset: 0,
-      },
-    );
-  }
-  if (/^\s*\[/.test(text)) return 'nbdinfo';
-  if (/^\s*\{/.test(text)) return 'set';
-  // A MessagePack map whose first key is "dirtybitmap" (11 bytes).
-  if (/^[\x80-\x8f\xde\xdf].{0,4}\xabdirtybitmap/s.test(text)) return 'set';
-  return 'capture';
 }

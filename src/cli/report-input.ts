@@ -8,7 +8,7 @@ import { readUpTo, type Sink } from '../io/pump.js';
 import { openSource } from '../io/source.js';
 import { resolveLimits } from '../limits.js';
 import { type ChainModel, chainModel } from '../report/chain-model.js';
-import { type HexView, hexView, planHex, sectionChunks } from '../report/hex-view.js';
+import { type HexView, planHex, readHexViews, sectionChunks } from '../report/hex-view.js';
 import type { InputReport } from '../report/input-report.js';
 import type { InputExtras, ReportBudget } from '../report/report-model.js';
 import { loadInput } from './load-input.js';
@@ -130,12 +130,7 @@ async function hexOf(
     };
     const chunks =
       report.format === 'section' ? sectionChunks(await read(start, HEAD), start) : (timeline?.firstChunks ?? []);
-    const views: HexView[] = [];
-    for (const place of planHex(chunks, report.findings.list, start)) {
-      const view = hexView(place, await read(place.offset, place.length));
-      if (view !== undefined) views.push(view);
-    }
-    return views;
+    return await readHexViews(planHex(chunks, report.findings.list, start), read);
   } finally {
     await source?.close();
   }

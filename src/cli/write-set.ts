@@ -4,8 +4,8 @@ import { DirtyBitmapError } from '../errors.js';
 import { type Pieces, writeFile } from '../io/write-file.js';
 import type { Limits } from '../limits.js';
 import type { Profile } from '../migration/cutter.js';
-import { type Mapped, mapJson } from '../report/map-document.js';
-import { type BitmapSet, knownEnd } from '../set/bitmap-set.js';
+import { type Mapped, mapJson, mappedEntry } from '../report/map-document.js';
+import type { BitmapSet } from '../set/bitmap-set.js';
 import { entriesOf, entryLabel } from '../set/rename-set.js';
 import { writeSetJson } from '../set/set-json.js';
 import { type Terminal, writeOut } from './terminal.js';
@@ -99,11 +99,7 @@ function mapped(set: BitmapSet): Mapped {
     const message = `a map of nbdinfo is of one bitmap, found ${found}; choose one with --select NODE/NAME`;
     throw new DirtyBitmapError('bitmap-not-found', message);
   }
-  const { node, bitmap } = only;
-  const end = knownEnd(node, bitmap);
-  if (end !== undefined) return { bits: bitmap.bits, coveredBytes: end };
-  const message = `nothing tells the size of node ${quoted(node.node.text)}, where its map would end; add "size" (bytes) to it`;
-  throw new DirtyBitmapError('size-unknown', message);
+  return mappedEntry(only);
 }
 
 /** What a writer of texts writes, as bytes. It is made as a whole: it may be refused at its end. */

@@ -1,7 +1,7 @@
 import { CaptureDecoder, type CaptureEvent } from '../capture/capture-decoder.js';
 import type { CaptureOptions } from '../capture/capture-parser.js';
 import { CaptureReader } from '../capture/capture-reader.js';
-import { locateVmdesc, parseVmdesc, type Vmdesc } from '../capture/vmdesc.js';
+import { findVmdesc } from '../capture/find-vmdesc.js';
 import { resolveLimits } from '../limits.js';
 import { type PumpOptions, pump, readExactly, type Sink, seek } from './pump.js';
 import { openSource, type Source } from './source.js';
@@ -95,22 +95,7 @@ export async function withVmdesc(source: Source, options: ReadCaptureOptions): P
   const { offset, refuse, limits } = options;
   const rest = { ...(offset !== undefined && { offset }), ...(refuse && { refuse }), ...(limits && { limits }) };
   if (source.size === undefined) return rest;
-  const vmdesc = await findVmdesc(source, source.size, resolveLimits(options.limits).maxVmdescBytes);
+  const read = async (from: number, length: number): Promise<Uint8Array> => await readExactly(source, from, length);
+  const vmdesc = await findVmdesc(read, source.size, resolveLimits(options.limits).maxVmdescBytes);
   return { ...rest, total: source.size, vmdesc };
-}
-
-/** Looks for the vmdesc in ever longer ends of the file. */
-async function findVmdesc(source: Source, size: number, max: number): Promise<Vmdesc | undefined> {
-  // Twice 64 KiB covers every PC; the last try is as far as a vmdesc can reach that is still read whole.
-  for (const length of [64 * 1024, 1024 * 1024, 16 * 1024 * 1024]) {
-    const take = Math.min(length, size, max + 64);
-    const tail = await readExactly(source, size - take, take);
-    const place = locateVmdesc(tail, size - take);
-    if (place !== undefined) {
-      const from = place.textOffset - (size - take);
-      return parseVmdesc(tail.subarray(from, from + place.textLength));
-    }
-    if (take < length || tail.at(-1) !== 0x7d) return undefined;
-  }
-  return undefined;
 }

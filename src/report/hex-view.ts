@@ -88,15 +88,33 @@ export function sectionChunks(bytes: Uint8Array, offset: number): ChunkPlace[] {
 
 const MAX_SECTION_CHUNKS = 8;
 
+/** The views of places, each read by `read`; those without bytes are left out. */
+export async function readHexViews(
+  places: readonly HexPlace[],
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+): Promise<HexView[]> {
+  const views: HexView[] = [];
+  for (const place of places) {
+    const view = hexView(place, await read(place.offset, place.length));
+    if (view !== undefined) views.push(view);
+  }
+  return views;
+}
+
 /**
  * The bytes of a place, explained.
  * @param bytes those at the place's offset, as many as there are; undefined where there are none.
+ * @param most bytes that are shown.
  */
-export function hexView({ title, offset, chunk, mark }: HexPlace, bytes: Uint8Array): HexView | undefined {
+export function hexView(
+  { title, offset, chunk, mark }: HexPlace,
+  bytes: Uint8Array,
+  most: number = SHOWN,
+): HexView | undefined {
   if (bytes.length === 0) return undefined;
   const fields = chunk === null ? [] : chunkFields(bytes, chunk - offset, chunk);
   const [first] = fields;
-  const shown = bytes.subarray(0, SHOWN);
+  const shown = bytes.subarray(0, most);
   const kind = chunk !== null && mark === null && first !== undefined ? `chunk ${first.value}` : title;
   return { title: kind, offset, hex: toHex(shown), mark, fields };
 }

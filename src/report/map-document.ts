@@ -1,4 +1,8 @@
 import type { Bitmap } from '../bitmap/bitmap.js';
+import { quoted } from '../bytes/text.js';
+import { DirtyBitmapError } from '../errors.js';
+import { knownEnd } from '../set/bitmap-set.js';
+import type { SetEntry } from '../set/rename-set.js';
 import type { ReportBitmap } from './input-report.js';
 
 /** One run of the JSON of `map`, in the shape of `nbdinfo --map=qemu:dirty-bitmap:NAME --json`. Offsets and lengths in bytes. */
@@ -13,6 +17,17 @@ export interface MapExtent {
 /** What a map is made of. */
 export interface Mapped extends Pick<ReportBitmap, 'coveredBytes'> {
   readonly bits: Bitmap;
+}
+
+/**
+ * What the map of a bitmap of a set is made of.
+ * @throws DirtyBitmapError `size-unknown` where nothing tells where it would end.
+ */
+export function mappedEntry({ node, bitmap }: SetEntry): Mapped {
+  const end = knownEnd(node, bitmap);
+  if (end !== undefined) return { bits: bitmap.bits, coveredBytes: end };
+  const message = `nothing tells the size of node ${quoted(node.node.text)}, where its map would end; add "size" (bytes) to it`;
+  throw new DirtyBitmapError('size-unknown', message);
 }
 
 /** Characters of text that are put together before they are handed on. */

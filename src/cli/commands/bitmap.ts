@@ -15,11 +15,12 @@ import {
   setRecording,
 } from '../../qcow2/operations.js';
 import { formatBytes, formatBytesExact, jsonText, plural } from '../../report/text.js';
+import { assertWhole } from '../../report/whole-set.js';
 import { entriesOf, type SetEntry } from '../../set/rename-set.js';
 import { changeImage, commitOptions, type ImageChangeOptions } from '../change-image.js';
 import { entryOf } from '../change-names.js';
 import { bitsForDisk, type Rest } from '../fit-to-disk.js';
-import { assertWhole, loadSet } from '../load-set.js';
+import { loadSet } from '../load-set.js';
 import { EXIT, type Terminal, writeOut } from '../terminal.js';
 
 /** What can be done to the bitmaps of an image. */

@@ -2,10 +2,11 @@ import { type Name, printable, toHex } from '../../bytes/text.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { findingText, type Paint } from '../../report/info-text.js';
 import { plural } from '../../report/text.js';
+import type { LoadedSet } from '../../report/whole-set.js';
 import { bitDifferences, type FieldDifference, fieldDifferences, type Pair, pairUp } from '../../set/compare-sets.js';
 import { entriesOf, entryLabel, renameInSet, type SetEntry } from '../../set/rename-set.js';
 import { choice, entryOf } from '../change-names.js';
-import { type LoadedSet, loadSet } from '../load-set.js';
+import { loadSet } from '../load-set.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
 

@@ -21,13 +21,12 @@ const MAX_FINDINGS = 300;
  * same page.
  */
 export function reportHtml(model: ReportModel): string {
-  const { inputs, differences, version } = model;
+  const { inputs, version } = model;
   const style = String(STYLE);
   // Nothing but the one style sheet may take effect, whatever got into the page.
   const policy = `default-src 'none'; style-src 'sha256-${textSha256(style)}'; base-uri 'none'; form-action 'none'`;
   const [first] = inputs;
   const title = inputs.length === 1 && first !== undefined ? first.input : plural(inputs.length, 'input');
-  const shown = inputs.slice(0, MAX_INPUTS);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -43,16 +42,22 @@ export function reportHtml(model: ReportModel): string {
 ${PATTERNS}
 <header><h1>Dirty bitmaps</h1><p class="muted">${title} · dirtybitmap ${version}</p></header>
 <main>
-${summarySection(inputs)}
-${findingsSection(inputs)}
-${differences !== null && differenceSection(differences)}
-${shown.map(inputSection)}
-${inputs.length > shown.length && html`<p>${plural(inputs.length - shown.length, 'more input')}: only in the summary.</p>`}
+${reportBody(model)}
 </main>
 </body>
 </html>
 `;
   return String(page);
+}
+
+/** All of a report but the page around it, for a page that has {@link STYLE}. */
+function reportBody({ inputs, differences }: ReportModel): Html {
+  const shown = inputs.slice(0, MAX_INPUTS);
+  return html`${summarySection(inputs)}
+${findingsSection(inputs)}
+${differences !== null && differenceSection(differences)}
+${shown.map(inputSection)}
+${inputs.length > shown.length && html`<p>${plural(inputs.length - shown.length, 'more input')}: only in the summary.</p>`}`;
 }
 
 function summarySection(inputs: readonly InputModel[]): Html {

@@ -1,6 +1,7 @@
 // The layers, bottom to top: each imports only from those before it.
 const ORDER = (
-  'rules errors limits findings bytes chunk bitmap set migration capture ' + 'qcow2 chain qmp msgpack report io cli'
+  'rules errors limits findings bytes chunk bitmap set migration capture ' +
+  'qcow2 chain qmp msgpack report inspector io cli'
 ).split(' ');
 // npm packages, each with the one layer that may import it.
 const PACKAGES = {
@@ -29,6 +30,8 @@ export default {
       { path: '^src/index\\.ts$' },
       { path: inside(['msgpack', 'qcow2', 'chain', 'qmp', 'io', 'cli']) },
     ),
+    // It runs in a browser alone: the command line serves what was built of it.
+    error('inspector-is-built', { path: '^src/', pathNot: inside(['inspector']) }, { path: inside(['inspector']) }),
     error('no-circular', {}, { circular: true }),
     error('sans-io', { path: '^src/', pathNot: inside(['io', 'cli']) }, { dependencyTypes: ['core'] }),
     error('src-not-to-test', { path: '^src/' }, { path: '^(test|fuzz|scripts|bench)/' }),

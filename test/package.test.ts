@@ -47,6 +47,7 @@ describe('the tarball', () => {
         'LICENSE',
         'README.md',
         'package.json',
+        'dist/inspector/index.html',
         ...entries.flatMap((entry) => ['d.ts', 'js', 'js.map'].map((end) => `dist/${entry}.${end}`)),
       ].sort(),
     );

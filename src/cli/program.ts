@@ -7,6 +7,7 @@ import type { Format } from '../report/input-report.js';
 import { jsonText } from '../report/text.js';
 import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
+import { addInspectCommand } from './inspect-commands.js';
 import { addPlanCommands } from './plan-commands.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWatchCommand } from './watch-commands.js';
@@ -123,6 +124,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
   addPlanCommands(program, terminal, done);
   addWireCommands(program, inputOptions, parseBytes, parseLimit, terminal, done);
   addWatchCommand(program, terminal, done);
+  addInspectCommand(program, terminal, done);
   return program;
 }
 

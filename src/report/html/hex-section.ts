@@ -12,11 +12,24 @@ const TINTS = 6;
 export function hexSection({ hex: views, morePlaces }: Pick<InputModel, 'hex' | 'morePlaces'>): Html | false {
   if (views.length === 0) return false;
   const [findings, chunks] = [views.filter(({ mark }) => mark !== null), views.filter(({ mark }) => mark === null)];
-  return html`<h4>Bytes</h4>${findings.length > 0 && folded(`Where the findings are (${plural(findings.length, 'place')})`, findings.map(hexView))}${morePlaces > 0 && html`<p class="muted">${plural(morePlaces, 'more place')} with findings, not shown.</p>`}
-${chunks.length > 0 && folded(`The first chunks (${chunks.length})`, chunks.map(hexView))}`;
+  return html`<h4>Bytes</h4>${
+    findings.length > 0 &&
+    folded(
+      `Where the findings are (${plural(findings.length, 'place')})`,
+      findings.map((view) => hexViewSection(view)),
+    )
+  }${morePlaces > 0 && html`<p class="muted">${plural(morePlaces, 'more place')} with findings, not shown.</p>`}
+${
+  chunks.length > 0 &&
+  folded(
+    `The first chunks (${chunks.length})`,
+    chunks.map((view) => hexViewSection(view)),
+  )
+}`;
 }
 
-function hexView(view: HexView): Html {
+/** The bytes of a place, explained, under a heading. */
+export function hexViewSection(view: HexView, heading: 'h3' | 'h5' = 'h5'): Html {
   const { title, offset, mark, fields } = view;
   const place = mark ?? offset;
   const rows = fields.map(({ offset: at, length, name, value }, index) => [
@@ -31,7 +44,8 @@ function hexView(view: HexView): Html {
     { title: 'Bytes', number: true },
     { title: 'Value' },
   ];
-  return html`<section class="hex"><h5>${title} at ${place} (0x${place.toString(16)})</h5>
+  const text = html`${title} at ${place} (0x${place.toString(16)})`;
+  return html`<section class="hex">${heading === 'h3' ? html`<h3>${text}</h3>` : html`<h5>${text}</h5>`}
 <pre class="scroll" tabindex="0" role="group" aria-label="bytes at ${offset}">${hexRows(view)}</pre>
 ${rows.length > 0 && table(`Fields of the chunk at ${fields[0]?.offset ?? offset}`, columns, rows)}</section>`;
 }

@@ -51,7 +51,7 @@ ${reportBody(model)}
 }
 
 /** All of a report but the page around it, for a page that has {@link STYLE}. */
-function reportBody({ inputs, differences }: ReportModel): Html {
+export function reportBody({ inputs, differences }: ReportModel): Html {
   const shown = inputs.slice(0, MAX_INPUTS);
   return html`${summarySection(inputs)}
 ${findingsSection(inputs)}
@@ -106,8 +106,15 @@ function findingsSection(inputs: readonly InputModel[]): Html {
 <ul class="findings">${shown.map(({ input, finding }) => findingItem(finding, inputs.length > 1 ? input : undefined))}</ul>${rest}</section>`;
 }
 
+/** Findings as items of a list with the class `findings`. */
+export function findingList(findings: readonly Finding[]): Html {
+  return html`${findings.map((finding) => findingItem(finding, undefined))}`;
+}
+
 function findingItem({ severity, code, offset, message }: Finding, input: string | undefined): Html {
-  const place = offset !== undefined && html` <span class="muted">at ${offset} (0x${offset.toString(16)})</span>`;
+  const place =
+    offset !== undefined &&
+    html` <span class="muted" data-offset="${offset}">at ${offset} (0x${offset.toString(16)})</span>`;
   return html`<li>${severityBadge(severity)} <code>${code}</code>${place}${input !== undefined && html` <span class="muted">in ${input}</span>`}<br>${message}</li>\n`;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Pictures of reports, to be looked at: `npm run screenshots [-- FOLDER]`. Each report at desktop and phone width, light
- * and dark, and as printed (PDF), in a temporary folder unless one is given.
+ * Pictures of reports and of the inspector, to be looked at: `npm run screenshots [-- FOLDER]`, after `npm run build`. Each
+ * at desktop and phone width, light and dark, and reports as printed (PDF), in a temporary folder unless one is given.
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,6 +39,7 @@ try {
     if (stderr !== '') console.error(stderr);
     await shoot(browser, name, file);
   }
+  await shootInspector(browser);
 } finally {
   await browser.close();
 }
@@ -54,6 +55,49 @@ async function shoot(on: Browser, name: string, file: string): Promise<void> {
       await page.screenshot({ path: join(folder, `${name}-${device}-${colorScheme}-open.png`), fullPage: true });
       if (device === 'desktop' && colorScheme === 'light')
         await page.pdf({ path: join(folder, `${name}.pdf`), format: 'A4' });
+      await page.close();
+    }
+  }
+}
+
+/** The inspector before a file is opened, with an error, with a capture, while it reads, and with bytes in view. */
+async function shootInspector(on: Browser): Promise<void> {
+  const address = pathToFileURL('dist/inspector/index.html').href;
+  const bad = join(folder, 'bad.json');
+  writeFileSync(bad, '{"dirtybitmap": 1, "nodes": [{"node": 3}]}');
+  for (const [device, viewport] of Object.entries(SIZES)) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await on.newPage({ viewport, colorScheme });
+      const shot = async (state: string, fullPage = false): Promise<void> => {
+        await page.screenshot({ path: join(folder, `inspector-${state}-${device}-${colorScheme}.png`), fullPage });
+      };
+      await page.goto(address);
+      await shot('empty');
+      await page.setInputFiles('#file', bad);
+      await page.locator('#error', { hasText: 'set-invalid' }).waitFor();
+      await shot('error');
+      for (const name of ['cut-in-bits', 'pc-postcopy-running-writes']) {
+        await page.setInputFiles('#file', `${captures}/${name}.bin`);
+        await page.locator('#contents').waitFor();
+        await shot(`top-${name}`);
+        await shot(`all-${name}`, true);
+        await page.getByRole('button', { name: 'chunk 1: show its bytes' }).click();
+        await page.locator('#byte-view h3', { hasText: 'chunk' }).waitFor();
+        await page.waitForTimeout(700);
+        await shot(`bytes-${name}`);
+        await page.locator('#chunks').scrollIntoViewIfNeeded();
+        await page.evaluate("document.getElementById('chunks').scrollIntoView({ behavior: 'instant' })");
+        await shot(`chunks-${name}`);
+      }
+      // As it looks in the middle of a large file, which no small one stands still for.
+      await page.evaluate(`for (const id of ['contents', 'chunks', 'bytes', 'export']) document.getElementById(id).hidden = true;
+        document.getElementById('result').replaceChildren();
+        document.getElementById('reading').hidden = false;
+        document.getElementById('reading-title').textContent = 'Reading migration.bin';
+        document.getElementById('bar').value = 0.4;
+        document.getElementById('rate').textContent = '410 MiB of 1 GiB · 389 MiB/s · 2 s left';
+        scrollTo({ top: 0, behavior: 'instant' })`);
+      await shot('reading');
       await page.close();
     }
   }

@@ -23,7 +23,7 @@ afterAll(async () => await migration.quit());
 describe('README', () => {
   it('shows sessions', () => {
     expect(sessions.length).toBeGreaterThan(4);
-    // Every console block is of the form that is run here; those with a name are run by readme-wire.test.ts.
+    // Every console block is of the form that is run here; those with a name are run by readme-wire.test.ts and cli/inspect.test.ts.
     expect(readme.match(/```console\n/g)?.length).toBe(sessions.length);
   });
 

@@ -29,6 +29,8 @@ function blobAccess(blob: Blob): RandomAccess {
 async function servedAccess(url: string): Promise<RandomAccess> {
   const head = await ask(url, { method: 'HEAD' });
   const size = Number(head.headers.get('content-length'));
+  // Else the browser counts the request as broken off.
+  await head.arrayBuffer();
   return {
     size: async () => size,
     async read(offset, length) {

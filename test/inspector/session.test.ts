@@ -1,0 +1,180 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import { type DefaultTreeAdapterTypes, parse } from 'parse5';
+import { describe, expect, it } from 'vitest';
+import { readInput } from '../../src/inspector/read-input.js';
+import { Session } from '../../src/inspector/session.js';
+import { readVector } from '../qcow2/vectors.js';
+import { mappedStream } from '../support/mapped-stream.js';
+import { runCli } from '../support/run-cli.js';
+import {
+  bitmapStream,
+  bitsChunk,
+  completeChunk,
+  EOS,
+  fill,
+  join,
+  startChunk,
+  UNIT,
+} from '../support/stream-builder.js';
+import { VECTORS } from '../support/vectors.js';
+import { InMemory } from './in-memory.js';
+
+const capture = (name: string): string => joinPath(VECTORS, `captures/${name}.bin`);
+const GOOD = capture('small-qcow2-persistent');
+const CUT = capture('cut-in-bits');
+
+async function open(bytes: Uint8Array, name = 'input'): Promise<Session> {
+  return await Session.open(name, new InMemory(bytes));
+}
+
+async function cli(...args: string[]): Promise<string> {
+  return (await runCli(...args)).stdout;
+}
+
+/** What is shown of an input, each with what `info` says of the same bytes. */
+const INPUTS: Readonly<Record<string, () => Promise<Uint8Array>>> = {
+  'a capture': async () => readFileSync(GOOD),
+  'a cut capture': async () => readFileSync(CUT),
+  'a postcopy': async () => readFileSync(capture('pc-postcopy-running-writes')),
+  'an image': async () => readVector('chain-top.qcow2'),
+  'a set': async () => (await runCli('convert', GOOD, '-O', 'set', '-o', '-')).stdoutBytes,
+  'a set in MessagePack': async () => (await runCli('convert', GOOD, '-O', 'set', '--msgpack', '-o', '-')).stdoutBytes,
+  'a map': async () => (await runCli('convert', GOOD, '-O', 'nbdinfo', '-o', '-')).stdoutBytes,
+  'nothing that is known': async () => fill(5000, 0x55),
+};
+
+describe('an input in the inspector', () => {
+  for (const [what, make] of Object.entries(INPUTS)) {
+    it(`is what info says: ${what}`, async () => {
+      const bytes = await make();
+      const folder = mkdtempSync(joinPath(tmpdir(), 'dirtybitmap-session-'));
+      const path = joinPath(folder, 'input');
+      writeFileSync(path, bytes);
+      const info = JSON.parse(await cli('info', '--json', path));
+      rmSync(folder, { recursive: true });
+      const { report } = await readInput('input', new InMemory(bytes));
+      expect(report).toMatchObject({ format: info.format, bytes: info.bytes });
+      expect(report.findings.list).toEqual(info.findings);
+      expect(report.bitmaps.map(({ name, bits }) => [name.text, bits?.count() ?? null])).toEqual(
+        info.bitmaps.map(({ name, count }: { name: string; count: number | null }) => [name, count]),
+      );
+      const opened = await (await open(bytes)).opened();
+      expect(opened.bitmaps).toBe(info.bitmaps.length);
+      for (const { message } of info.findings) expect(text(opened.html)).toContain(message);
+    });
+  }
+
+  it('is read in slices, and RAM that nobody looks at is not read', async () => {
+    const MiB = 1024 * 1024;
+    const file = new InMemory(mappedStream([{ name: 'pc.ram', pages: 40 * 256 }]));
+    const { report } = await readInput('input', file);
+    expect(report.findings.list).toEqual([]);
+    expect(report.bytes).toBeGreaterThan(40 * MiB);
+    expect(file.longest).toBeLessThanOrEqual(4 * MiB);
+    expect(file.total).toBeLessThan(9 * MiB);
+  });
+
+  it('is an image of which a page cannot know who has it open', async () => {
+    const { report } = await readInput('input', new InMemory(readVector('in-use.qcow2')));
+    expect(report.findings.list.map(({ code }) => code)).toEqual(['qcow2-in-use', 'qcow2-in-use']);
+  });
+
+  it('is a section where that is said', async () => {
+    const bytes = join(startChunk({ node: 'n', bitmap: 'b' }), bitsChunk(0, UNIT, fill(16, 1)), completeChunk(), EOS);
+    const session = await Session.open('input', new InMemory(bytes), { format: 'section' });
+    expect(await session.opened()).toMatchObject({ bitmaps: 1, binary: true, chunked: [{ label: 'n/b', total: 3 }] });
+  });
+
+  it('that is no document is refused with its rule', async () => {
+    await expect(open(new TextEncoder().encode('{"dirtybitmap": 1, "nodes": 3}'))).rejects.toMatchObject({
+      code: 'set-invalid',
+    });
+  });
+});
+
+describe('its bytes', () => {
+  it('are explained where a chunk begins', async () => {
+    const session = await open(readFileSync(CUT));
+    const page = await session.chunks(0, 0);
+    expect(page).toMatchObject({ first: 0, count: 4, listed: 4, total: 4 });
+    const offsets = [...page.html.matchAll(/data-offset="(\d+)"/g)].map(([, offset]) => Number(offset));
+    expect(offsets[0]).toBe(86);
+    const view = await session.bytes(86, true);
+    expect(text(view.html)).toContain('START');
+    expect(text(view.html)).toContain('512 bytes');
+    expect(view).toMatchObject({ offset: 86, length: 512, size: 3000 });
+  });
+
+  it('are marked where a finding is, also at the end of the input', async () => {
+    const session = await open(readFileSync(CUT));
+    const { html, offset } = await session.bytes(3000, false);
+    expect(text(html)).toContain('error stream-cut at 3000');
+    expect(offset).toBe(2976);
+  });
+
+  it('are those around any offset, and the last ones behind the end', async () => {
+    const session = await open(readFileSync(CUT));
+    expect(await session.bytes(1000, false)).toMatchObject({ offset: 992, length: 512 });
+    expect(await session.bytes(10 ** 15, false)).toMatchObject({ offset: 2992, length: 8 });
+    expect(await session.chunks(0, 10 ** 15)).toMatchObject({ first: 0, count: 4 });
+  });
+});
+
+describe('its export', () => {
+  it('is what convert writes', async () => {
+    const session = await open(readFileSync(GOOD), 'small.bin');
+    const set = session.exported(undefined);
+    expect(set.name).toBe('small.set.json');
+    expect(set.pieces.join('')).toBe(await cli('convert', GOOD, '-O', 'set', '-o', '-'));
+    const map = session.exported(0);
+    expect(map.name).toBe('small.disk0-b0.map.json');
+    expect(map.pieces.join('')).toBe(await cli('convert', GOOD, '-O', 'nbdinfo', '-o', '-'));
+  });
+
+  it('is refused where the input is bad, or a bitmap of it is lost', async () => {
+    const cut = await open(readFileSync(CUT));
+    expect(() => cut.exported(undefined)).toThrow(/is bad, nothing was written/);
+    expect(() => cut.exported(0)).toThrow(/is bad, nothing was written/);
+    const inUse = await open(readVector('in-use.qcow2'));
+    expect(() => inUse.exported(undefined)).toThrow(expect.objectContaining({ code: 'bitmap-inconsistent' }));
+  });
+});
+
+describe('hostile names', () => {
+  it('stay text', async () => {
+    const attack = '<script>x</script><img src=x onerror=x>"\'`';
+    const names = { node: attack, bitmap: attack };
+    const body = [bitsChunk(0, UNIT, fill(32, 3)), completeChunk(), EOS];
+    const session = await open(bitmapStream([startChunk(names), EOS], body), attack);
+    const opened = await session.opened();
+    const pages = [opened.html, (await session.chunks(0, 0)).html, (await session.bytes(100, false)).html];
+    for (const html of pages) expect(elements(html)).not.toEqual(expect.arrayContaining(['script']));
+    for (const html of pages) expect(elements(html)).not.toContain('img');
+    expect(text(opened.html)).toContain(attack);
+    expect(session.exported(0).name).toMatch(/^[\w.-]+\.map\.json$/);
+  });
+});
+
+type Node = DefaultTreeAdapterTypes.ChildNode;
+
+function nodes(html: string): Node[] {
+  const all: Node[] = [];
+  const visit = (node: Node): void => {
+    all.push(node);
+    if ('childNodes' in node) node.childNodes.forEach(visit);
+  };
+  parse(html).childNodes.forEach(visit);
+  return all;
+}
+
+function elements(html: string): string[] {
+  return nodes(html).map(({ nodeName }) => nodeName);
+}
+
+function text(html: string): string {
+  return nodes(html)
+    .map((node) => ('value' in node ? node.value : ''))
+    .join('');
+}

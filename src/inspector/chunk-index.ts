@@ -25,7 +25,7 @@ type OwnBitmap = Omit<Mutable<IndexedBitmap>, 'runs'> & { readonly runs: Mutable
 
 /** Chunks of a run at most: so many are read again to list some of them. */
 const RUN = 256;
-/** Runs of all bitmaps together: 2 MiB, and chunks of 16 million. */
+/** Runs of all bitmaps together: a few MiB, for up to 16 million chunks. */
 const MAX_RUNS = 65_536;
 
 /**

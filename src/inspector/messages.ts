@@ -16,6 +16,12 @@ export type Request =
 /** How many findings of each kind. */
 export type Counts = Readonly<Record<Severity, number>>;
 
+/** Names to choose from by their numbers, and how many there are that are not listed. */
+export interface Names {
+  readonly listed: readonly string[];
+  readonly more: number;
+}
+
 /** An input that was read. HTML is of the templates that escape. */
 export interface Opened {
   readonly name: string;
@@ -27,9 +33,9 @@ export interface Opened {
   /** Whether its bytes are worth a look. */
   readonly binary: boolean;
   /** Bitmaps that have chunks, and how many. */
-  readonly chunked: readonly { readonly label: string; readonly total: number }[];
+  readonly chunked: Names;
   /** Bitmaps that can become a map. */
-  readonly maps: readonly string[];
+  readonly maps: Names;
 }
 
 /** A page of a list of chunks. */
@@ -75,4 +81,4 @@ export type Answer =
   | { readonly type: 'bytes'; readonly view: BytesView }
   | { readonly type: 'exported'; readonly name: string; readonly blob: Blob; readonly notes: readonly string[] }
   /** What was asked for could not be done; the input stays as it is. */
-  | { readonly type: 'refused'; readonly text: string };
+  | { readonly type: 'refused'; readonly what: Request['type']; readonly text: string };

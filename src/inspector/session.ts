@@ -1,3 +1,4 @@
+import { printable } from '../bytes/text.js';
 import { nodeNameOf } from '../qcow2/image-set.js';
 import type { RandomAccess } from '../qcow2/random-access.js';
 import { hexView, planHex, readHexViews, sectionChunks } from '../report/hex-view.js';
@@ -10,7 +11,7 @@ import { assertNoneLost, assertWhole } from '../report/whole-set.js';
 import { entriesOf, entryLabel, type SetEntry } from '../set/rename-set.js';
 import { writeSetJson } from '../set/set-json.js';
 import { listChunks } from './list-chunks.js';
-import type { BytesView, ChunkPage, Exported, Opened } from './messages.js';
+import type { BytesView, ChunkPage, Exported, Names, Opened } from './messages.js';
 import { type Inspected, type ReadOptions, readInput } from './read-input.js';
 import { chunkTable } from './views.js';
 
@@ -57,8 +58,8 @@ export class Session {
       bitmaps: report.bitmaps.length,
       size: report.bytes,
       binary: BINARY.includes(format),
-      chunked: chunks.bitmaps.slice(0, MAX_NAMES).map(({ label, total }) => ({ label, total })),
-      maps: entriesOf(set.set).slice(0, MAX_NAMES).map(entryLabel),
+      chunked: namesOf(chunks.bitmaps.map(({ label, total }) => `${label} (${total})`)),
+      maps: namesOf(entriesOf(set.set).map(entryLabel)),
     };
   }
 
@@ -111,6 +112,10 @@ export class Session {
     const label = nodeNameOf(`${entryLabel(entry).replaceAll('/', '-')}.`);
     return { name: `${stem}.${label}.map.json`, pieces, notes };
   }
+}
+
+function namesOf(all: readonly string[]): Names {
+  return { listed: all.slice(0, MAX_NAMES).map(printable), more: Math.max(0, all.length - MAX_NAMES) };
 }
 
 /** Kinds whose bytes say something beside their text. */

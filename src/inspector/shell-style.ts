@@ -21,12 +21,17 @@ progress{width:100%;height:1rem;accent-color:var(--accent)}
 section{scroll-margin-top:3rem}
 .pages{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}
 .pages>span{white-space:nowrap}
+#chunk-list th,#chunk-list td{min-width:0;white-space:nowrap}
+#chunk-list th.t{padding-right:1.5rem}
+#byte-view pre{max-height:22rem;overflow-y:auto}
 button.link{min-height:1.5rem;padding:0 .4rem;border:0;background:none;text-decoration:underline}
 #error:empty,#status:empty,#exported:empty{display:none}
 #error{font-weight:600}
+.refused{color:var(--error);font-weight:600}
 #chunk-list{max-height:28rem;overflow-y:auto}
 #result:focus,#byte-view:focus{outline:none}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
-@media (max-width:40rem){section{scroll-margin-top:6rem}.drop{margin:1rem -.25rem 0;padding:0 .6rem .75rem}}
+@media (hover:none){.drop-hint{display:none}}
+@media (max-width:40rem){.contents{gap:.25rem .75rem;font-size:.8125rem}.drop{margin:1rem -.25rem 0;padding:0 .6rem .75rem}}
 @media print{.drop,.contents,.pages,#export,#status{display:none}}
 `;

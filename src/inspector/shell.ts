@@ -51,7 +51,7 @@ function body(version: string): Html {
 <noscript><p>The inspector reads files with a script, which is off here.</p></noscript>
 <section id="open" class="drop" aria-labelledby="open-title">
 <h2 id="open-title">Look into a file</h2>
-<p><input type="file" id="file" class="hidden-input"><label for="file" class="button">Choose a file</label> <span>or drop one anywhere on this page</span></p>
+<p><input type="file" id="file" class="hidden-input"><label for="file" class="button">Choose a file</label> <span class="drop-hint">or drop one anywhere on this page</span></p>
 <p class="muted about">A captured migration stream, a qcow2 image, a bitmap set (JSON or MessagePack), or what <code>nbdinfo --map --json</code> prints. It is read in this browser, a slice at a time; nothing is uploaded.</p>
 <p><label for="format">Read it as</label> <select id="format">${KINDS.map(([value, text]) => html`<option value="${value}">${text}</option>`)}</select></p>
 </section>

@@ -11,6 +11,9 @@ export interface WorkerScope {
   postMessage(answer: Answer): void;
 }
 
+/** Bytes from one message of progress to the next. */
+const STEP = 1024 * 1024;
+
 /** Serves one input: it is read here, so that the page never waits. Answers come in the order of the requests. */
 export function serveWorker(scope: WorkerScope): void {
   let session: Session | undefined;
@@ -19,9 +22,13 @@ export function serveWorker(scope: WorkerScope): void {
     const file = await openAccess(source);
     const total = await file.size();
     let told = 0;
+    let toldAt = 0;
     session = await Session.open(source.name, file, {
       format,
       onProgress(done, findings) {
+        // An image is read in small pieces, too.
+        if (done - toldAt < STEP && done !== total) return;
+        toldAt = done;
         const counts = findings && { ...findings.counts };
         const found = findings?.list.length ?? 0;
         const html = findings !== undefined && found > told ? String(liveFindings(findings)) : undefined;
@@ -46,7 +53,7 @@ export function serveWorker(scope: WorkerScope): void {
       try {
         scope.postMessage(await answer(data));
       } catch (error) {
-        scope.postMessage({ type: 'refused', text: errorText(error) });
+        scope.postMessage({ type: 'refused', what: data.type, text: errorText(error) });
       }
     });
   };

@@ -137,7 +137,7 @@ async function sendFile(file: FileHandle, { method, headers }: IncomingMessage, 
 }
 
 /** Bytes of one read. */
-const PIECE = 256 * 1024;
+const PIECE = 1024 * 1024;
 
 /** A part of a file. A stream of Node's own leaves a listener at the file for each part. */
 async function* pieces(file: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {

@@ -131,7 +131,7 @@ describe.skipIf(!chromium && !ci)('the inspector in a browser', () => {
     await choose(page, CUT);
     await page.getByRole('button', { name: 'Save as a bitmap set' }).click();
     await page
-      .locator('#error', { hasText: /^stream-cut at 3000: "cut-in-bits.bin" is bad, nothing was written/ })
+      .locator('#exported', { hasText: /^stream-cut at 3000: "cut-in-bits.bin" is bad, nothing was written/ })
       .waitFor();
     expect(problems).toEqual([]);
     await page.close();
@@ -189,7 +189,7 @@ describe.skipIf(!chromium && !ci)('the inspector in a browser', () => {
     await page.locator('#chunk-range', { hasText: 'a whole number' }).waitFor();
     await tabTo('export-set');
     await page.keyboard.press('Enter');
-    await page.locator('#error', { hasText: 'is bad' }).waitFor();
+    await page.locator('#exported', { hasText: 'is bad' }).waitFor();
     expect(problems).toEqual([]);
     await page.close();
   }, 60_000);
@@ -237,7 +237,7 @@ describe.skipIf(!chromium && !ci)('the inspector in a browser', () => {
     expect(problems).toEqual([]);
     expect((await command.interrupt()).code).toBe(0);
     await page.locator('#byte-next').click();
-    await page.locator('#error', { hasText: /^file-access: .*does dirtybitmap inspect still run\?/ }).waitFor();
+    await page.locator('#byte-view', { hasText: /^file-access: .*does dirtybitmap inspect still run\?/ }).waitFor();
     await page.close();
   }, 60_000);
 

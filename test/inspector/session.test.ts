@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
+import fc from 'fast-check';
 import { type DefaultTreeAdapterTypes, parse } from 'parse5';
 import { describe, expect, it } from 'vitest';
 import { readInput } from '../../src/inspector/read-input.js';
@@ -84,7 +85,11 @@ describe('an input in the inspector', () => {
   it('is a section where that is said', async () => {
     const bytes = join(startChunk({ node: 'n', bitmap: 'b' }), bitsChunk(0, UNIT, fill(16, 1)), completeChunk(), EOS);
     const session = await Session.open('input', new InMemory(bytes), { format: 'section' });
-    expect(await session.opened()).toMatchObject({ bitmaps: 1, binary: true, chunked: [{ label: 'n/b', total: 3 }] });
+    expect(await session.opened()).toMatchObject({
+      bitmaps: 1,
+      binary: true,
+      chunked: { listed: ['n/b (3)'], more: 0 },
+    });
   });
 
   it('that is no document is refused with its rule', async () => {
@@ -139,6 +144,31 @@ describe('its export', () => {
     expect(() => cut.exported(0)).toThrow(/is bad, nothing was written/);
     const inUse = await open(readVector('in-use.qcow2'));
     expect(() => inUse.exported(undefined)).toThrow(expect.objectContaining({ code: 'bitmap-inconsistent' }));
+  });
+});
+
+describe('hostile inputs', () => {
+  it('are shown as far as they go, wherever they are cut or changed', async () => {
+    const whole = readFileSync(CUT);
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length), fc.nat(whole.length - 1), fc.nat(255), async (length, at, byte) => {
+        const bytes = whole.slice(0, length);
+        if (at < length) bytes[at] = byte;
+        const session = await open(bytes);
+        const { chunked } = await session.opened();
+        for (let bitmap = 0; bitmap < chunked.listed.length; bitmap++) await session.chunks(bitmap, at);
+        const view = await session.bytes(at, true);
+        expect(view.offset).toBeLessThanOrEqual(Math.max(0, length - 1));
+        await session.bytes(at, false);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('of very many bitmaps say how many are not listed', async () => {
+    const chunks = Array.from({ length: 2100 }, (_, at) => startChunk({ node: 'n', bitmap: `b${at}` }));
+    const { chunked, bitmaps } = await (await open(bitmapStream([...chunks, EOS]))).opened();
+    expect([chunked.listed.length, chunked.more, bitmaps]).toEqual([2000, 100, 2100]);
   });
 });
 

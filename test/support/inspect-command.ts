@@ -20,6 +20,8 @@ export class InspectCommand {
   /** Runs it until it has said where it serves. */
   static async start(...args: string[]): Promise<InspectCommand> {
     const child = spawn(process.execPath, [MAIN, 'inspect', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // A test that fails does not come to its end.
+    process.once('exit', () => child.kill());
     const text = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (piece: string) => {
       text.stdout += piece;

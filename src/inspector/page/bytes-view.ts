@@ -52,10 +52,20 @@ export class BytesView {
     this.#offset.value = String(offset);
     this.#previous.disabled = offset === 0;
     this.#next.disabled = offset + length >= size;
+    this.#follow();
+  }
+
+  #follow(): void {
     if (!this.#go) return;
     this.#go = false;
     this.#section.scrollIntoView();
     this.#view.focus({ preventScroll: true });
+  }
+
+  /** What was asked for cannot be shown. */
+  refuse(text: string): void {
+    this.#view.textContent = text;
+    this.#follow();
   }
 
   #show(offset: number, chunk = false): void {

@@ -37,13 +37,10 @@ export class ChunksView {
 
   /** An input was opened. */
   open({ chunked }: Opened): void {
-    this.#section.hidden = chunked.length === 0;
-    fillSelect(
-      this.#bitmap,
-      chunked.map(({ label, total }) => `${label} (${total})`),
-    );
+    this.#section.hidden = chunked.listed.length === 0;
+    fillSelect(this.#bitmap, chunked);
     this.#number.value = '';
-    if (chunked.length > 0) this.#show(0);
+    if (chunked.listed.length > 0) this.#show(0);
   }
 
   close(): void {
@@ -57,10 +54,15 @@ export class ChunksView {
     // Of the templates that escape: see Opened.
     this.#list.innerHTML = page.html;
     this.#list.scrollTop = 0;
-    const left = total > listed ? `; the last ${total - listed} cannot be listed` : '';
-    this.#range.textContent = `Chunks ${first} to ${first + count - 1} of ${total}${left}`;
+    const left = total > listed ? `; the last ${total - listed} are not listed, for there are too many` : '';
+    this.#range.textContent = `${count > 0 ? `Chunks ${first} to ${first + count - 1}` : 'None'} of ${total}${left}`;
     for (const button of this.#back) button.disabled = first === 0;
     for (const button of this.#on) button.disabled = first + count >= listed;
+  }
+
+  /** What was asked for cannot be shown. */
+  refuse(text: string): void {
+    this.#range.textContent = text;
   }
 
   #show(number: number): void {

@@ -1,3 +1,5 @@
+import type { Names } from '../messages.js';
+
 /**
  * The element of an id, which the page is known to have.
  * @throws Error where it has none of that kind.
@@ -15,9 +17,13 @@ export function onPress(id: string, press: () => void): HTMLButtonElement {
   return button;
 }
 
-/** Fills a list to choose from; the values are the numbers of the texts. */
-export function fillSelect(select: HTMLSelectElement, texts: readonly string[]): void {
-  select.replaceChildren(...texts.map((text, at) => new Option(text, String(at))));
+/** Fills a list to choose from; the values are the numbers of the names. */
+export function fillSelect(select: HTMLSelectElement, { listed, more }: Names): void {
+  select.replaceChildren(...listed.map((text, at) => new Option(text, String(at))));
+  if (more === 0) return;
+  const rest = new Option(`and ${more} more, not listed`);
+  rest.disabled = true;
+  select.append(rest);
 }
 
 /** A number as people type it: decimal or 0x; undefined where it is none. */

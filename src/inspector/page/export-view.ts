@@ -18,14 +18,20 @@ export class ExportView {
   /** An input was opened. */
   open({ maps }: Opened): void {
     this.#section.hidden = false;
-    this.#maps.hidden = maps.length === 0;
-    this.#status.textContent = '';
+    this.#maps.hidden = maps.listed.length === 0;
     fillSelect(this.#bitmap, maps);
   }
 
   close(): void {
     this.#section.hidden = true;
     this.#release();
+  }
+
+  /** What was asked for is not saved. */
+  refuse(text: string): void {
+    this.#release();
+    this.#status.className = 'refused';
+    this.#status.textContent = text;
   }
 
   /** Hands a document to the browser, which saves it or asks where to; the link stays for a second time. */
@@ -44,5 +50,6 @@ export class ExportView {
     if (this.#url !== '') URL.revokeObjectURL(this.#url);
     this.#url = '';
     this.#status.replaceChildren();
+    this.#status.className = '';
   }
 }

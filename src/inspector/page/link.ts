@@ -25,7 +25,11 @@ export class Link {
       event.preventDefault();
       if (worker !== this.#worker) return;
       this.stop();
-      this.#onAnswer({ type: 'refused', text: `the reader came to its end: ${event.message || 'no reason is told'}` });
+      this.#onAnswer({
+        type: 'refused',
+        what: 'open',
+        text: `the reader came to its end: ${event.message || 'no reason is told'}`,
+      });
     };
     worker.postMessage(request);
   }

@@ -1,3 +1,4 @@
+import { printable } from '../../bytes/text.js';
 import type { Format } from '../../report/input-report.js';
 import { plural } from '../../report/text.js';
 import type { Answer, InputSource, Opened } from '../messages.js';
@@ -30,7 +31,6 @@ class Page {
   readonly #bytes: BytesView;
   readonly #export: ExportView;
   #source: InputSource | undefined;
-  #isReading = false;
 
   constructor(script: string) {
     this.#link = new Link(script, (answer) => this.#take(answer));
@@ -38,10 +38,7 @@ class Page {
       (text) => this.#say(text),
       () => this.#cancel(),
     );
-    const ask: Link['ask'] = (request) => {
-      this.#error.textContent = '';
-      this.#link.ask(request);
-    };
+    const ask: Link['ask'] = (request) => this.#link.ask(request);
     this.#chunks = new ChunksView(ask);
     this.#bytes = new BytesView(ask);
     this.#export = new ExportView(ask);
@@ -50,7 +47,7 @@ class Page {
   start(): void {
     this.#file.addEventListener('change', () => {
       const file = this.#file.files?.[0];
-      if (file !== undefined) this.#open({ name: file.name, blob: file });
+      if (file !== undefined) this.#open({ name: printable(file.name), blob: file });
       // The same file, chosen once more, is a change, too.
       this.#file.value = '';
     });
@@ -58,8 +55,9 @@ class Page {
       if (this.#source !== undefined) this.#open(this.#source);
     });
     acceptDrops((file, count) => {
-      this.#open({ name: file.name, blob: file });
-      if (count > 1) this.#say(`Reading ${file.name}; the other ${plural(count - 1, 'file')} are left out`);
+      const name = printable(file.name);
+      this.#open({ name, blob: file });
+      if (count > 1) this.#say(`Reading ${name}; the other ${plural(count - 1, 'file')} are left out`);
     });
     const served = document.querySelector<HTMLMetaElement>('meta[name=dirtybitmap-input]')?.content ?? '';
     if (served !== '') this.#open({ name: served, url: new URL('file', document.baseURI).href });
@@ -68,7 +66,6 @@ class Page {
   #open(source: InputSource): void {
     this.#close();
     this.#source = source;
-    this.#isReading = true;
     this.#reading.begin(source.name);
     const format = this.#format.value === 'auto' ? undefined : (this.#format.value as Format);
     this.#link.open({ type: 'open', source, format });
@@ -87,7 +84,6 @@ class Page {
 
   #cancel(): void {
     this.#link.stop();
-    this.#isReading = false;
     this.#close();
     this.#say(`${this.#source?.name ?? 'The file'} was not read to its end`);
     this.#file.focus();
@@ -111,13 +107,12 @@ class Page {
         this.#export.save(answer.name, answer.blob, answer.notes);
         break;
       case 'refused':
-        this.#refused(answer.text);
+        this.#refused(answer);
         break;
     }
   }
 
   #opened(opened: Opened): void {
-    this.#isReading = false;
     this.#reading.end();
     // Of the templates that escape: see Opened.
     this.#result.innerHTML = opened.html;
@@ -132,10 +127,13 @@ class Page {
     this.#result.focus({ preventScroll: true });
   }
 
-  #refused(text: string): void {
-    if (this.#isReading) this.#close();
-    this.#isReading = false;
-    this.#error.textContent = text;
+  /** An error is told where the user is. */
+  #refused({ what, text }: Answer & { readonly type: 'refused' }): void {
+    const view = { chunks: this.#chunks, bytes: this.#bytes, export: this.#export, open: undefined }[what];
+    if (view === undefined) {
+      this.#close();
+      this.#error.textContent = text;
+    } else view.refuse(text);
   }
 
   #say(text: string): void {

@@ -16,4 +16,7 @@ export { openRandomAccess, type RandomAccessFile } from './random-access-file.js
 export { readImage } from './read-image.js';
 export { type ReceivedMigration, type ReceiveOptions, receiveMigration } from './receive-migration.js';
 export { type SendOptions, type SentMigration, sendMigration } from './send-migration.js';
+export { type ConnectOn, tapConnections } from './tap-connections.js';
+export { tapMigration } from './tap-migration.js';
+export type { TapNotice, TapOptions, TappedMigration } from './tap-options.js';
 export { type Pieces, type WriteFileOptions, writeFile } from './write-file.js';

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { DirtyBitmapError } from '../../errors.js';
 import { resolveLimits } from '../../limits.js';
 import { infoText } from '../../report/info-text.js';
-import { infoDocument, type Sha256 } from '../../report/input-report.js';
+import { infoDocument } from '../../report/input-report.js';
 import { jsonText } from '../../report/text.js';
 import { loadInput } from '../load-input.js';
+import { nativeSha256 } from '../native-sha256.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
 
@@ -39,10 +39,4 @@ export async function info(
   if (options.json === true)
     await writeOut(terminal, `${jsonText(inputs.length === 1 ? documents[0] : documents, 2)}\n`);
   return worst;
-}
-
-/** OpenSSL's, which is several times as fast as one in JavaScript. */
-function nativeSha256(): Sha256 {
-  const hash = createHash('sha256');
-  return { update: (bytes) => hash.update(bytes), hex: () => hash.digest('hex') };
 }

@@ -1,0 +1,183 @@
+import type { Duplex } from 'node:stream';
+import { type ChannelKind, channelKind, KIND_BYTES } from '../capture/channel-kind.js';
+import { PassingMigration } from '../capture/passing-migration.js';
+import { DirtyBitmapError } from '../errors.js';
+import { peerError } from './connection.js';
+import { type Pass, Relay } from './relay.js';
+import type { TapNotice, TapOptions } from './tap-options.js';
+import { Recorder } from './tap-recorder.js';
+
+/** Which of its connections is the migration itself. A channel of no known kind can be only where it is the first. */
+export class MainChannel {
+  #channel: TapChannel | undefined;
+
+  /** The channel that is looked at; undefined until one is. */
+  get channel(): TapChannel | undefined {
+    return this.#channel;
+  }
+
+  /** Says that a channel is the one. @returns false where another is. */
+  claim(channel: TapChannel): boolean {
+    this.#channel ??= channel;
+    return this.#channel === channel;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** One connection of a migration, passed on; where it is the main channel, looked at. */
+export class TapChannel {
+  /** Undefined until enough of it came. */
+  kind: ChannelKind | undefined;
+  /** Whether this is the migration itself, in the clear. */
+  isMain = false;
+  readonly passing: PassingMigration;
+  record: Recorder | undefined;
+  /** Both sides are closed and all that is to be recorded is. */
+  readonly done: Promise<void>;
+  readonly #relay: Relay;
+  readonly #first: boolean;
+  readonly #main: MainChannel;
+  readonly #options: TapOptions;
+  readonly #abort = (): void => this.#relay.destroy();
+  #head: Uint8Array = NOTHING;
+  #faultTold = false;
+
+  /** @param first whether no other connection came before it. */
+  constructor(source: Duplex, destination: Duplex, first: boolean, main: MainChannel, options: TapOptions) {
+    this.#first = first;
+    this.#main = main;
+    this.#options = options;
+    this.passing = new PassingMigration({ ...(options.limits && { limits: options.limits }) }, options.onProgress);
+    this.#relay = new Relay(source, destination, {
+      forward: (piece, pass) => this.#forward(piece, pass),
+      forwardEnd: (pass) => this.#decide(pass, true),
+      back: (piece) => this.#back(piece),
+    });
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+    if (options.signal?.aborted === true) this.#abort();
+    this.done = this.#finish();
+  }
+
+  /** Bytes that went to the destination. */
+  get forwardBytes(): number {
+    return this.#relay.forwardBytes;
+  }
+
+  /** Bytes that went back to the source. */
+  get backBytes(): number {
+    return this.#relay.backBytes;
+  }
+
+  /** Why it broke before all had passed. */
+  get error(): Error | undefined {
+    const { signal } = this.#options;
+    const complete = this.passing.incoming.reader.summary.complete;
+    if (signal?.aborted === true && !complete) return endedHere(signal);
+    const { sourceError, destinationError } = this.#relay;
+    if (destinationError !== undefined) return told('destination', destinationError);
+    // A source that is done may close as it likes.
+    return sourceError === undefined || complete ? undefined : told('source', sourceError);
+  }
+
+  #forward(piece: Uint8Array, pass: Pass): void {
+    if (this.kind !== undefined) {
+      this.#pass(piece, pass);
+      return;
+    }
+    this.#head = this.#head.length === 0 ? piece : Buffer.concat([this.#head, piece]);
+    this.#decide(pass, false);
+  }
+
+  /** Finds out what the channel is. Until then its first bytes, fewer than 4, wait. */
+  #decide(pass: Pass, final: boolean): void {
+    if (this.kind !== undefined) return;
+    const head = this.#head;
+    this.kind = channelKind(head.subarray(0, KIND_BYTES));
+    if (this.kind === undefined && !final) return;
+    this.kind ??= 'other';
+    this.#head = NOTHING;
+    const possible = this.kind === 'migration' || (this.kind === 'other' && this.#first);
+    this.isMain = possible && this.#main.claim(this);
+    const { record } = this.#options;
+    if (this.isMain && record !== undefined) this.record = this.#recorder(record);
+    this.#tellKind(this.kind);
+    this.#pass(head, pass);
+  }
+
+  #tellKind(kind: ChannelKind): void {
+    if (kind === 'tls') {
+      const message =
+        'the connection is encrypted (TLS): it is passed on, and nothing of it can be seen, recorded or changed; ' +
+        'to see it, migrate in the clear (tls-creds off)';
+      this.#notice({ kind: 'blind', message });
+    } else if (kind === 'multifd') {
+      const message =
+        'multifd is on: RAM pages pass in channels of their own, which are not looked at; bitmaps are in the main one';
+      this.#notice({ kind: 'channel', message });
+    } else if (!this.isMain) {
+      const message = 'a further channel (postcopy-preempt has one) is passed on and not looked at';
+      this.#notice({ kind: 'channel', message });
+    }
+  }
+
+  /** First it goes on, then it is looked at. */
+  #pass(piece: Uint8Array, pass: Pass): void {
+    pass(piece);
+    if (!this.isMain) return;
+    this.record?.write(piece);
+    this.passing.push(piece);
+    this.#tellFault();
+  }
+
+  #back(piece: Uint8Array): void {
+    if (!this.isMain) return;
+    const { answer } = this.passing;
+    this.passing.reply(piece);
+    this.#tellFault();
+    if (this.passing.answer === answer || !this.passing.answer) return;
+    const message = `the destination says that loading failed (${this.passing.answer}): see its stderr`;
+    this.#notice({ kind: 'answer', message });
+  }
+
+  #tellFault(): void {
+    const { fault } = this.passing;
+    if (fault === undefined || this.#faultTold) return;
+    this.#faultTold = true;
+    this.#notice({ kind: 'decoding-failed', message: `decoding failed, the bytes go on: ${fault.message}` });
+  }
+
+  #recorder(stream: NonNullable<TapOptions['record']>): Recorder {
+    return new Recorder(stream, {
+      hold: () => this.#relay.hold(),
+      release: () => this.#relay.release(),
+      failed: ({ message }) => {
+        this.#notice({ kind: 'record-failed', message: `recording has stopped, the bytes go on: ${message}` });
+      },
+    });
+  }
+
+  #notice(notice: TapNotice): void {
+    try {
+      this.#options.onNotice?.(notice);
+    } catch {
+      // What passes does not depend on who is told.
+    }
+  }
+
+  async #finish(): Promise<void> {
+    await this.#relay.done;
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    if (this.isMain) this.passing.finish();
+    await this.record?.end();
+  }
+}
+
+function endedHere({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new DirtyBitmapError('peer-closed', 'it was ended here');
+}
+
+function told(side: string, cause: Error): Error {
+  const { code, message } = peerError(cause);
+  return new DirtyBitmapError(code, `the ${side}: ${message}`, { cause });
+}

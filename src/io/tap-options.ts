@@ -1,0 +1,47 @@
+import type { Writable } from 'node:stream';
+import type { CaptureReader } from '../capture/capture-reader.js';
+import type { ChannelKind } from '../capture/channel-kind.js';
+import type { MigrationPhase } from '../capture/incoming-migration.js';
+import type { PassingMigration } from '../capture/passing-migration.js';
+import type { Limits } from '../limits.js';
+
+/** Something that who runs a tap should know, and that no finding tells. */
+export interface TapNotice {
+  readonly kind: 'blind' | 'channel' | 'channel-failed' | 'refused' | 'record-failed' | 'decoding-failed' | 'answer';
+  readonly message: string;
+}
+
+/** How a migration is tapped. */
+export interface TapOptions {
+  /** Ends both sides when it is aborted. */
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: Partial<Limits> | undefined;
+  /** Called after each piece, in either direction; the bitmaps and findings so far are in `passing.incoming.reader`. */
+  readonly onProgress?: ((passing: PassingMigration) => void) | undefined;
+  readonly onNotice?: ((notice: TapNotice) => void) | undefined;
+  /** Gets what went to the destination on the main channel, and is ended after it. */
+  readonly record?: Writable | undefined;
+}
+
+/** What has passed. */
+export interface TappedMigration {
+  /** What the main channel is; undefined where nothing came. */
+  readonly channel: ChannelKind | undefined;
+  /** The bitmaps as the destination got them, as far as they came, and what is wrong with the stream. */
+  readonly reader: CaptureReader;
+  readonly phase: MigrationPhase;
+  /** Whether the stream came to its end. */
+  readonly complete: boolean;
+  /** Bytes of the main channel that went to the destination. */
+  readonly forwardBytes: number;
+  /** Bytes of the main channel that went back to the source. */
+  readonly backBytes: number;
+  /** Channels beside the main one. */
+  readonly otherChannels: number;
+  /** What the destination said at its end: 0 where it has loaded the stream; undefined where it said nothing. */
+  readonly answer: number | undefined;
+  /** Whether all that passed is recorded; undefined where nothing was to be. */
+  readonly recorded: boolean | undefined;
+  /** Why a connection broke before all had passed: `peer-closed`, or what a signal was aborted with. */
+  readonly error: Error | undefined;
+}

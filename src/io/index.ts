@@ -15,6 +15,7 @@ export { QmpClient, type QmpClientOptions } from './qmp-client.js';
 export { openRandomAccess, type RandomAccessFile } from './random-access-file.js';
 export { readImage } from './read-image.js';
 export { type ReceivedMigration, type ReceiveOptions, receiveMigration } from './receive-migration.js';
+export { Recording } from './recording.js';
 export { type SendOptions, type SentMigration, sendMigration } from './send-migration.js';
 export { type ConnectOn, tapConnections } from './tap-connections.js';
 export { tapMigration } from './tap-migration.js';

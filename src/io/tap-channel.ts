@@ -5,7 +5,7 @@ import { DirtyBitmapError } from '../errors.js';
 import { peerError } from './connection.js';
 import { type Pass, Relay } from './relay.js';
 import type { TapNotice, TapOptions } from './tap-options.js';
-import { Recorder } from './tap-recorder.js';
+import { MetaRecorder, Recorder, type RecorderHooks } from './tap-recorder.js';
 
 /** Which of its connections is the migration itself. A channel of no known kind can be only where it is the first. */
 export class MainChannel {
@@ -33,6 +33,7 @@ export class TapChannel {
   isMain = false;
   readonly passing: PassingMigration;
   record: Recorder | undefined;
+  meta: MetaRecorder | undefined;
   /** Both sides are closed and all that is to be recorded is. */
   readonly done: Promise<void>;
   readonly #relay: Relay;
@@ -99,8 +100,7 @@ export class TapChannel {
     this.#head = NOTHING;
     const possible = this.kind === 'migration' || (this.kind === 'other' && this.#first);
     this.isMain = possible && this.#main.claim(this);
-    const { record } = this.#options;
-    if (this.isMain && record !== undefined) this.record = this.#recorder(record);
+    if (this.isMain) this.#beginRecords();
     this.#tellKind(this.kind);
     this.#pass(head, pass);
   }
@@ -126,6 +126,7 @@ export class TapChannel {
     pass(piece);
     if (!this.isMain) return;
     this.record?.write(piece);
+    this.meta?.write(piece);
     this.passing.push(piece);
     this.#tellFault();
   }
@@ -147,14 +148,20 @@ export class TapChannel {
     this.#notice({ kind: 'decoding-failed', message: `decoding failed, the bytes go on: ${fault.message}` });
   }
 
-  #recorder(stream: NonNullable<TapOptions['record']>): Recorder {
-    return new Recorder(stream, {
+  #beginRecords(): void {
+    const { record, recordMeta, limits } = this.#options;
+    const hooks = (what: string): RecorderHooks => ({
       hold: () => this.#relay.hold(),
       release: () => this.#relay.release(),
       failed: ({ message }) => {
-        this.#notice({ kind: 'record-failed', message: `recording has stopped, the bytes go on: ${message}` });
+        this.#notice({
+          kind: 'record-failed',
+          message: `recording of ${what} has stopped, the bytes go on: ${message}`,
+        });
       },
     });
+    if (record !== undefined) this.record = new Recorder(record, hooks('the stream'));
+    if (recordMeta !== undefined) this.meta = new MetaRecorder(recordMeta, hooks('the bitmaps'), limits);
   }
 
   #notice(notice: TapNotice): void {
@@ -169,7 +176,7 @@ export class TapChannel {
     await this.#relay.done;
     this.#options.signal?.removeEventListener('abort', this.#abort);
     if (this.isMain) this.passing.finish();
-    await this.record?.end();
+    await Promise.all([this.record?.end(), this.meta?.end()]);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { type Connection, duplexOf } from './connection.js';
 import { MainChannel, TapChannel } from './tap-channel.js';
 import type { TapOptions, TappedMigration } from './tap-options.js';
@@ -28,14 +29,26 @@ export async function tapped(
   otherChannels: number,
   options: TapOptions,
 ): Promise<TappedMigration> {
-  const { kind, passing, forwardBytes, backBytes, record, error } = channel;
+  const { kind, passing, forwardBytes, backBytes, record, meta, error } = channel;
   const { reader, phase } = passing.incoming;
   const { complete } = reader.summary;
-  if (record === undefined && options.record !== undefined)
-    await new Promise<void>((done) => options.record?.end(done));
-  const recorded = options.record && record?.ok === true;
+  if (record === undefined) await ended(options.record);
+  if (meta === undefined) await ended(options.recordMeta);
   return {
     ...{ channel: forwardBytes === 0 ? undefined : kind, reader, phase: complete ? 'complete' : phase, complete },
-    ...{ forwardBytes, backBytes, otherChannels, answer: passing.answer, recorded, error },
+    ...{ forwardBytes, backBytes, otherChannels, answer: passing.answer, error },
+    recorded: options.record && record?.ok === true,
+    metaRecorded: options.recordMeta && meta?.ok === true,
   };
+}
+
+/** Ends a stream that got nothing. */
+async function ended(stream: Writable | undefined): Promise<void> {
+  if (stream === undefined || stream.closed) return;
+  await new Promise<void>((resolve) =>
+    stream
+      .on('error', () => {})
+      .once('close', resolve)
+      .end(),
+  );
 }

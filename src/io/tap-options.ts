@@ -21,6 +21,8 @@ export interface TapOptions {
   readonly onNotice?: ((notice: TapNotice) => void) | undefined;
   /** Gets what went to the destination on the main channel, and is ended after it. */
   readonly record?: Writable | undefined;
+  /** Gets a capture of its bitmaps alone (see `BitmapsOnly`), and is ended after it. */
+  readonly recordMeta?: Writable | undefined;
 }
 
 /** What has passed. */
@@ -42,6 +44,8 @@ export interface TappedMigration {
   readonly answer: number | undefined;
   /** Whether all that passed is recorded; undefined where nothing was to be. */
   readonly recorded: boolean | undefined;
+  /** Whether the bitmaps alone are recorded; undefined where nothing was to be. */
+  readonly metaRecorded: boolean | undefined;
   /** Why a connection broke before all had passed: `peer-closed`, or what a signal was aborted with. */
   readonly error: Error | undefined;
 }

@@ -6,6 +6,7 @@ import { join as joinPath } from 'node:path';
 import { Duplex, Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CaptureReader } from '../../src/capture/capture-reader.js';
 import { connectTo } from '../../src/io/connect.js';
 import { tapMigration } from '../../src/io/tap-migration.js';
 import type { TapNotice } from '../../src/io/tap-options.js';
@@ -66,7 +67,9 @@ function collector(gate: () => Promise<void> = async () => {}): { stream: Writab
 describe('tapMigration', () => {
   it('passes bytes, answers and ends of directions on, byte by byte, and reads along', async () => {
     const record = collector();
-    const tapping = tapMigration(fromSource, toDestination, { onNotice, record: record.stream });
+    const meta = collector();
+    const options = { onNotice, record: record.stream, recordMeta: meta.stream };
+    const tapping = tapMigration(fromSource, toDestination, options);
     const there = heard(destination);
     const back = heard(source);
     await dribble(source, SMALL);
@@ -85,6 +88,10 @@ describe('tapMigration', () => {
     expect(result.reader.findings.list).toEqual([]);
     expect(notices).toEqual([]);
     expect(Buffer.compare(record.bytes(), SMALL)).toBe(0);
+    const reader = new CaptureReader();
+    reader.push(meta.bytes());
+    reader.finish();
+    expect(reader.bitmaps.map(({ bits }) => bits.count())).toEqual([3_342_336]);
   });
 
   it('passes on what it has read before it reads more', async () => {
@@ -156,14 +163,16 @@ describe('tapMigration', () => {
 
   it('sees nothing of TLS, says so, and records nothing', async () => {
     const record = collector();
-    const tapping = tapMigration(fromSource, toDestination, { onNotice, record: record.stream });
+    const meta = collector();
+    const options = { onNotice, record: record.stream, recordMeta: meta.stream };
+    const tapping = tapMigration(fromSource, toDestination, options);
     const bytes = Buffer.concat([hex('16 03 01 02 00'), Buffer.alloc(1000, 7)]);
     const there = heard(destination);
     destination.end();
     await dribble(source, bytes.subarray(0, 9));
     source.end(bytes.subarray(9));
     expect(Buffer.compare(await there, bytes)).toBe(0);
-    expect(await tapping).toMatchObject({ channel: 'tls', recorded: false, complete: false });
+    expect(await tapping).toMatchObject({ channel: 'tls', recorded: false, metaRecorded: false, complete: false });
     expect(kinds()).toEqual(['blind']);
     expect(record.bytes()).toHaveLength(0);
   });

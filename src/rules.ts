@@ -164,6 +164,39 @@ export const RULES = {
   'plan-refused': { severity: 'error', rule: 'A plan that is applied has nothing that QEMU would refuse.' },
   'plan-unverified': { severity: 'error', rule: 'Bitmaps are as planned when a plan was applied.' },
 
+  // A migration between two QEMUs, asked over QMP: dirty-bitmap-states.md sections 3 and 4, versions.md
+  'migration-capability': {
+    severity: 'error',
+    rule: 'The source of a migration has the capability dirty-bitmaps on, or no bitmap migrates.',
+  },
+  'migration-without-bitmaps': {
+    severity: 'warning',
+    rule: 'A migration with dirty-bitmaps on has a bitmap to take along (QEMU takes none in a later try either).',
+  },
+  'migration-mapping': {
+    severity: 'warning',
+    rule: 'Where one end has a block-bitmap-mapping, the other end knows its aliases.',
+  },
+  'migration-retry': {
+    severity: 'warning',
+    rule: 'Persistent bitmaps migrate at the first try (QEMU sends them as transient after one that was cancelled).',
+  },
+  'migration-stall': {
+    severity: 'error',
+    rule: 'The granules of all bitmaps, which QEMU counts as bytes, fit into bandwidth times downtime-limit.',
+  },
+  'migration-two-nodes': {
+    severity: 'warning',
+    rule: 'In a postcopy migration to QEMU 7.0 to 10.x all bitmaps are of one node (the destination aborts).',
+  },
+  'migration-not-completed': { severity: 'error', rule: 'Both ends are compared when the migration is completed.' },
+  'migration-bitmap-lost': { severity: 'error', rule: 'A bitmap that migrates is there at the destination.' },
+  'migration-bitmap-differs': { severity: 'error', rule: 'A bitmap is at the destination what it was at the source.' },
+  'disk-empty': {
+    severity: 'error',
+    rule: 'A bitmap that migrates is of a disk of at least one byte (QEMU asserts it).',
+  },
+
   // qcow2 images, as they are read: qcow2-bitmaps.md
   'qcow2-magic': { severity: 'error', rule: 'A qcow2 image begins with QFI and the byte fb.' },
   'qcow2-version': { severity: 'error', rule: 'An image is of version 2 or 3.' },

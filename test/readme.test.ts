@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ReadmeMigration } from './support/readme-migration.js';
 import { runCli } from './support/run-cli.js';
+import { describeWithQemu } from './support/with-qemu.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
@@ -11,13 +13,16 @@ const readme = readFileSync(PATH, 'utf8');
 /** The command and the output of each console block. `npx vitest run test/readme.test.ts` with UPDATE_README=1 writes them anew. */
 const SESSION = /```console\n\$ dirtybitmap ([^\n]*)\n([\s\S]*?)```/g;
 
-describe('README', () => {
-  const sessions = [...readme.matchAll(SESSION)];
+/** The QEMUs that the sessions with `src.qmp` and `dst.qmp` are about. */
+const migration = new ReadmeMigration();
+const sessions = [...readme.matchAll(SESSION)];
+afterAll(async () => await migration.quit());
 
+describe('README', () => {
   it('shows sessions', () => {
     expect(sessions.length).toBeGreaterThan(4);
-    // Every console block is of the form that is run here.
-    expect(readme.match(/```console/g)?.length).toBe(sessions.length);
+    // Every console block is of the form that is run here; those with a name are run by readme-wire.test.ts.
+    expect(readme.match(/```console\n/g)?.length).toBe(sessions.length);
   });
 
   if (process.env['UPDATE_README'] === '1') {
@@ -33,11 +38,7 @@ describe('README', () => {
     return;
   }
 
-  for (const [, command = '', expected] of sessions) {
-    it(`gives the output of: dirtybitmap ${command}`, async () => {
-      expect(await outputOf(command)).toBe(expected);
-    });
-  }
+  runs(sessions.filter(([, command = '']) => !ReadmeMigration.means(command)));
 
   it('has library examples that run', () => {
     const example = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code).join('\n');
@@ -57,9 +58,24 @@ describe('README', () => {
   });
 });
 
+if (process.env['UPDATE_README'] !== '1') {
+  describeWithQemu('README, with two QEMUs', () => {
+    runs(sessions.filter(([, command = '']) => ReadmeMigration.means(command)));
+  });
+}
+
+function runs(these: readonly RegExpExecArray[]): void {
+  for (const [, command = '', expected] of these) {
+    it(`gives the output of: dirtybitmap ${command}`, async () => {
+      expect(await outputOf(command)).toBe(expected);
+    });
+  }
+}
+
 /** What a command of the README prints, standard output and then standard error, and its exit code where it is not 0. */
 async function outputOf(command: string): Promise<string> {
-  const args = command.split(' ').map((word) => word.replace(/^vectors\//, `${ROOT}vectors/`));
+  const words = ReadmeMigration.means(command) ? await migration.prepare(command) : command.split(' ');
+  const args = words.map((word) => word.replace(/^vectors\//, `${ROOT}vectors/`));
   const { stdout, stderr, code } = await runCli(...args);
   const text = `${stdout}${stderr}`.replaceAll(`${ROOT}vectors/`, 'vectors/');
   return code === 0 ? text : `${text}exit code ${code}\n`;

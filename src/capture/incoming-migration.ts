@@ -34,7 +34,7 @@ export class IncomingMigration {
   returnPath = false;
   /** Whether a postcopy would fetch RAM from a guest that runs here, which none does. */
   postcopyRam = false;
-  #phase: MigrationPhase = 'setup';
+  readonly #phases: MigrationPhase[] = ['setup'];
   #answers: Uint8Array[] = [];
   #told = false;
   /** What is looked at now, and where it lies in the stream. */
@@ -51,16 +51,19 @@ export class IncomingMigration {
       observer: {
         sectionBegin: (_section, type) => this.#section(type),
         command: (command) => this.#command(command),
-        endOfStream: () => {
-          this.#phase = 'complete';
-        },
+        endOfStream: () => this.#enter('complete'),
       },
     });
   }
 
   /** How far it has come. */
   get phase(): MigrationPhase {
-    return this.#phase;
+    return this.#phases.at(-1) as MigrationPhase;
+  }
+
+  /** All phases so far, however many of them one piece brought. */
+  get phases(): readonly MigrationPhase[] {
+    return this.#phases;
   }
 
   /** Takes what has come, which may be reused after the call. @returns what is to be sent back. */
@@ -84,8 +87,12 @@ export class IncomingMigration {
   }
 
   #section(type: SectionType): void {
-    if (this.#phase === 'setup' && type === 'part') this.#phase = 'precopy';
-    if (type === 'end' && this.#phase !== 'postcopy') this.#phase = 'switchover';
+    if (this.phase === 'setup' && type === 'part') this.#enter('precopy');
+    if (type === 'end' && this.phase !== 'postcopy') this.#enter('switchover');
+  }
+
+  #enter(phase: MigrationPhase): void {
+    if (this.phase !== phase) this.#phases.push(phase);
   }
 
   #command({ id, payload, payloadLength, packageBytes, offset, length }: Command): void {
@@ -95,7 +102,7 @@ export class IncomingMigration {
     if (id === COMMAND.PING && payloadLength === 4) this.#pong(readU32(payload, 0));
     if (id === COMMAND.ADVISE && payloadLength > 0) this.postcopyRam = true;
     if (packageBytes === undefined) return;
-    this.#phase = 'postcopy';
+    this.#enter('postcopy');
     this.#tail = new Uint8Array(Math.min(packageBytes, PACKAGE_TAIL));
     this.#tailAt = offset + length + packageBytes - this.#tail.length;
     this.#tailFilled = 0;

@@ -34,7 +34,7 @@ export interface LiveChain {
  * Drivers that hold no data of their own, with the child that the data come from. Jobs put in `mirror_top`, `commit_top`,
  * `copy-before-write` (`backup-top` before QEMU 6.1) and `copy-on-read`.
  */
-const FILTERS: ReadonlyMap<string, string> = new Map([
+export const FILTERS: ReadonlyMap<string, string> = new Map([
   ['mirror_top', 'backing'],
   ['commit_top', 'backing'],
   ['backup-top', 'backing'],

@@ -1,5 +1,6 @@
 import { quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
+import { type Json, returned } from './answer-fields.js';
 import type { NodeBitmap, NodeFacts } from './node-bitmaps.js';
 import { parseNodes } from './parse-nodes.js';
 
@@ -54,8 +55,6 @@ export interface LiveAnswers {
   /** Of `query-block`. */
   readonly drives?: unknown;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * The nodes of a running QEMU, from what it answered. Links are taken from `children` (QEMU 10.1), else from the block graph
@@ -125,11 +124,6 @@ function deviceNodes(drives: unknown): ReadonlyMap<string, string> {
     for (const name of [textOf(device), textOf(qdev)]) if (name) nodes.set(name, node);
   }
   return nodes;
-}
-
-/** As QEMU answers on the wire, what it returned is under `return`. */
-function returned(answer: unknown): unknown {
-  return answer instanceof Object && 'return' in answer ? answer.return : answer;
 }
 
 function objects(value: unknown, what: string): readonly Json[] {

@@ -9,6 +9,8 @@ import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
 import { addPlanCommands } from './plan-commands.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
+import { addWatchCommand } from './watch-commands.js';
+import { addWireCommands } from './wire-commands.js';
 import { addWriteCommands } from './write-commands.js';
 
 type InputFormat = Format | 'auto';
@@ -118,6 +120,8 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
   addBitmapCommands(program, parseBytes, parseLimit, terminal, done);
   addChainCommands(program, parseLimit, terminal, done);
   addPlanCommands(program, terminal, done);
+  addWireCommands(program, inputOptions, parseBytes, parseLimit, terminal, done);
+  addWatchCommand(program, terminal, done);
   return program;
 }
 

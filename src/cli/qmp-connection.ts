@@ -7,6 +7,8 @@ export interface QmpOptions {
   readonly qmp: string;
   /** Seconds for the greeting, and for each answer. */
   readonly timeout: number;
+  /** Ends waiting for either. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A connection for a command. */
@@ -18,13 +20,14 @@ export interface QmpConnection {
 
 /** Does some work over a connection that ends with it. @throws DirtyBitmapError as `QmpClient.connect`. */
 export async function withQmp<T>(options: QmpOptions, work: (connection: QmpConnection) => Promise<T>): Promise<T> {
+  const { signal } = options;
   const timeout = options.timeout * 1000;
   let client: QmpClient | undefined;
   const connect = async (): Promise<QmpExecutor> => {
     await client?.close();
-    const made = await QmpClient.connect(options.qmp, { timeout });
+    const made = await QmpClient.connect(options.qmp, { timeout, signal });
     client = made;
-    return { execute: (command, args) => made.execute(command, args, { timeout }) };
+    return { execute: (command, args) => made.execute(command, args, { timeout, signal }) };
   };
   try {
     return await work({ qmp: await connect(), reconnect: connect });

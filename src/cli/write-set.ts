@@ -28,6 +28,8 @@ export interface OutputOptions {
   readonly msgpack?: boolean;
   /** Limits on what is read and written. */
   readonly limit?: Partial<Limits>;
+  /** Whether a signal ends the process, and the file that is half written is removed first. Default true. */
+  readonly onSignals?: boolean;
 }
 
 const PROFILED: readonly OutputKind[] = ['capture', 'section'];
@@ -59,10 +61,10 @@ export async function writeSet(set: BitmapSet, options: OutputOptions, terminal:
 /** Writes pieces to a file, or to standard output. */
 export async function writePieces(
   pieces: Pieces,
-  { output, force }: Pick<OutputOptions, 'output' | 'force'>,
+  { output, force, onSignals = true }: Pick<OutputOptions, 'output' | 'force' | 'onSignals'>,
   terminal: Terminal,
 ): Promise<number> {
-  if (output !== '-') return await writeFile(output, pieces, { force, onSignals: true });
+  if (output !== '-') return await writeFile(output, pieces, { force, onSignals });
   let bytes = 0;
   for await (const piece of pieces) {
     bytes += piece.length;

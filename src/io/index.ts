@@ -20,4 +20,5 @@ export { type SendOptions, type SentMigration, sendMigration } from './send-migr
 export { type ConnectOn, tapConnections } from './tap-connections.js';
 export { tapMigration } from './tap-migration.js';
 export type { TapNotice, TapOptions, TappedMigration } from './tap-options.js';
+export { type WatchOptions, type WatchResult, watchMigration } from './watch-migration.js';
 export { type Pieces, type WriteFileOptions, writeFile } from './write-file.js';

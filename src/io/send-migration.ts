@@ -2,18 +2,10 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeCapture } from '../capture/capture-encoder.js';
 import { REPLY, type Reply, ReplyReader } from '../capture/return-path.js';
-import { DirtyBitmapError } from '../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 import type { Profile } from '../migration/cutter.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
-import {
-  type Connection,
-  duplexOf,
-  endWriting,
-  type PeerOptions,
-  peerError,
-  Watchdog,
-  writeAll,
-} from './connection.js';
+import { type Connection, duplexOf, endWriting, type PeerOptions, Watchdog, writeAll } from './connection.js';
 import { RateLimit } from './rate-limit.js';
 
 /** How a set is sent. */
@@ -82,7 +74,8 @@ export async function sendMigration(
     return { bytes, loaded: true };
   } catch (error) {
     signal?.throwIfAborted();
-    throw answers.refusal ?? peerError(error);
+    if (answers.refusal !== undefined) throw answers.refusal;
+    throw isDirtyBitmapError(error) ? error : closed(error);
   } finally {
     watchdog.stop();
     stream.destroy();
@@ -147,8 +140,8 @@ class Answers {
   }
 }
 
-function closed(): DirtyBitmapError {
+function closed(cause?: unknown): DirtyBitmapError {
   const message =
     'the other side closed the connection without a word: QEMU refuses the stream (see its stderr) or died';
-  return new DirtyBitmapError('peer-closed', message);
+  return new DirtyBitmapError('peer-closed', message, { cause });
 }

@@ -1,4 +1,5 @@
 import type { Action } from '../chain/actions.js';
+import type { MappedNode } from '../migration/block-bitmap-mapping.js';
 
 /** A node and a bitmap of it. */
 interface BitmapRef {
@@ -29,6 +30,26 @@ interface MigrationStatus {
   /** `none`, `setup`, `active`, `completed`, `failed`, `cancelled`, ...; absent before the first migration. */
   readonly status?: string;
   readonly 'error-desc'?: string;
+  /** Sizes in bytes. */
+  readonly ram?: {
+    readonly total: number;
+    readonly remaining: number;
+    readonly transferred: number;
+    /** Megabits per second, as measured. */
+    readonly mbps: number;
+    /** Passes over the RAM. */
+    readonly 'dirty-sync-count': number;
+  };
+}
+
+/** Parameters of a migration, as far as they are looked at here. */
+interface MigrationSettings {
+  /** Bytes per second; 0 is without a limit. */
+  readonly 'max-bandwidth'?: number;
+  /** Milliseconds, at most 2000000. */
+  readonly 'downtime-limit'?: number;
+  /** Names here and names in the stream. Since QEMU 5.2. */
+  readonly 'block-bitmap-mapping'?: readonly MappedNode[];
 }
 
 /** A switch of `migrate-set-capabilities`, such as `dirty-bitmaps`. */
@@ -65,6 +86,17 @@ export interface QmpCommands {
   'x-debug-query-block-graph': { readonly arguments: undefined; readonly returns: object };
   'query-block': { readonly arguments: undefined; readonly returns: readonly object[] };
   'query-migrate': { readonly arguments: undefined; readonly returns: MigrationStatus };
+  'query-migrate-capabilities': { readonly arguments: undefined; readonly returns: readonly MigrationCapability[] };
+  'query-migrate-parameters': { readonly arguments: undefined; readonly returns: MigrationSettings };
+  'migrate-set-parameters': { readonly arguments: MigrationSettings; readonly returns: object };
+  /** Goes over to the destination, and sends there what is left. */
+  'migrate-start-postcopy': { readonly arguments: undefined; readonly returns: object };
+  migrate_cancel: { readonly arguments: undefined; readonly returns: object };
+  'query-status': { readonly arguments: undefined; readonly returns: { readonly status: string } };
+  'query-version': {
+    readonly arguments: undefined;
+    readonly returns: { readonly qemu: { readonly major: number; readonly minor: number; readonly micro: number } };
+  };
   migrate: { readonly arguments: { readonly uri: string }; readonly returns: object };
   'migrate-set-capabilities': {
     readonly arguments: { readonly capabilities: readonly MigrationCapability[] };

@@ -4,6 +4,8 @@
  * @module
  */
 export { type Applied, type ApplyOptions, type ApplyResult, applyPlan } from './apply-plan.js';
+export type { BitmapOutlook, BitmapVerdict } from './bitmap-outlook.js';
+export { coarserCommands, type Replacement } from './coarser-bitmap.js';
 export {
   type BlockdevOptions,
   type QmpCommand,
@@ -12,6 +14,10 @@ export {
   qmpCommand,
   runCommand,
 } from './commands.js';
+export { type MigrationEvent, MigrationObserver } from './migration-observer.js';
+export { type MigrationOutlook, migrationOutlook } from './migration-outlook.js';
+export { type MigrationAnswers, type MigrationSide, parseMigrationSide, queryMigrationSide } from './migration-side.js';
+export type { MigrationParameters, MigrationProgress, QemuRelease, RamProgress } from './migration-state.js';
 export { queryState } from './query-state.js';
 export { reopenOptions } from './reopen-options.js';
 export {
@@ -22,4 +28,7 @@ export {
   QmpSession,
   type QmpState,
 } from './session.js';
+export type { StallOutlook, StallVerdict } from './stall.js';
+export type { Cure } from './stall-cures.js';
+export { type MigrationVerification, type VerifiedBitmap, verifyMigration } from './verify-migration.js';
 export { type Shown, type Verification, verifyPlan } from './verify-plan.js';

@@ -10,7 +10,8 @@ export async function queryState(qmp: QmpExecutor): Promise<LiveState> {
   return parseLiveState(await queryAnswers(qmp));
 }
 
-async function queryAnswers(qmp: QmpExecutor): Promise<LiveAnswers> {
+/** What QEMU answered of its nodes, their links and its drives. */
+export async function queryAnswers(qmp: QmpExecutor): Promise<LiveAnswers> {
   const nodes = await runCommand(qmp, qmpCommand('query-named-block-nodes', { flat: true }));
   const drives = await runCommand(qmp, qmpCommand('query-block'));
   // What is no array of objects is refused when it is read.

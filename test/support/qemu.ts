@@ -79,6 +79,11 @@ export class Qemu {
     return { exit: signal ?? code, stderr: this.#stderr };
   }
 
+  /** Ends it as a crash would. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   #answer(message: Readonly<Record<string, unknown>>): void {
     const error = message['error'] as { readonly desc: string } | undefined;
     if (error !== undefined) this.#waiting.shift()?.reject(new Error(`QMP: ${error.desc}`));

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { ReadableStream, WritableStream } from 'node:stream/web';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { parseAddress } from '../../src/io/address.js';
 import { connectTo } from '../../src/io/connect.js';
 import type { WebConnection } from '../../src/io/connection.js';
@@ -18,6 +19,16 @@ export async function connected(folder: string): Promise<readonly [Socket, Socke
   await listener.close();
   client.on('error', () => {});
   return [server, client];
+}
+
+/** Waits until a socket is there, or the work that was to make it is over. */
+export async function whenThere(path: string, work: Promise<unknown>): Promise<void> {
+  let over = false;
+  const end = (): void => {
+    over = true;
+  };
+  work.then(end, end);
+  while (!existsSync(path) && !over) await sleep(5);
 }
 
 /** Writes bytes in pieces of a length, giving way after each. */

@@ -1,0 +1,105 @@
+import { type MigrationOutlook, migrationOutlook } from './migration-outlook.js';
+import type { MigrationSide } from './migration-side.js';
+import { inProgress, type MigrationParameters, type MigrationProgress } from './migration-state.js';
+import type { StallOutlook } from './stall.js';
+import type { MigrationVerification } from './verify-migration.js';
+
+/** Something that whoever follows a migration should know. */
+export type MigrationEvent =
+  /** What becomes of the bitmaps, as it looks now. */
+  | { readonly kind: 'outlook'; readonly outlook: MigrationOutlook }
+  /** No migration is under way. */
+  | { readonly kind: 'waiting'; readonly status: string }
+  /** Another status than before. */
+  | { readonly kind: 'phase'; readonly status: string; readonly error: string | undefined }
+  /** Whether it stalls has changed. */
+  | { readonly kind: 'stall'; readonly stall: StallOutlook }
+  /** Asked once more. */
+  | { readonly kind: 'progress'; readonly progress: MigrationProgress }
+  /** Both ends were compared. */
+  | { readonly kind: 'verified'; readonly verification: MigrationVerification };
+
+/**
+ * Tells what changes while a migration is followed, without asking anybody: whoever does gives it what QEMU says.
+ */
+export class MigrationObserver {
+  #source: MigrationSide;
+  readonly #destination: MigrationSide | undefined;
+  #outlook: MigrationOutlook;
+  #status: string;
+  #stall: StallOutlook;
+  /** Whether one was seen to be under way, or to end. */
+  #followed: boolean;
+
+  /** @param destination the other end, where it was asked before the start. */
+  constructor(source: MigrationSide, destination: MigrationSide | undefined) {
+    this.#source = source;
+    this.#destination = destination;
+    this.#outlook = migrationOutlook(source, destination);
+    this.#status = source.migration.status;
+    this.#stall = this.#outlook.stall;
+    this.#followed = inProgress(this.#status);
+  }
+
+  /** As it looked last. */
+  get outlook(): MigrationOutlook {
+    return this.#outlook;
+  }
+
+  /** Of the migration, as it was told last. */
+  get status(): string {
+    return this.#status;
+  }
+
+  /** What there is to know at first. */
+  first(): MigrationEvent[] {
+    const events: MigrationEvent[] = [{ kind: 'outlook', outlook: this.#outlook }];
+    // Too late for what could be: both ends are compared instead.
+    if (this.#status === 'completed') return this.#phase();
+    if (inProgress(this.#status)) return [...this.#phase(), ...events];
+    return [...events, { kind: 'waiting', status: this.#status }];
+  }
+
+  /** Whether all is to be asked again: bitmaps and parameters may have changed until it began. */
+  begins({ status }: MigrationProgress): boolean {
+    return inProgress(status) && !inProgress(this.#status);
+  }
+
+  /** All was asked again. */
+  renew(source: MigrationSide): MigrationEvent[] {
+    this.#source = source;
+    const before = this.#outlook;
+    this.#outlook = migrationOutlook(source, this.#destination);
+    const same = JSON.stringify(before.bitmaps) === JSON.stringify(this.#outlook.bitmaps);
+    return same ? [] : [{ kind: 'outlook', outlook: this.#outlook }];
+  }
+
+  /** QEMU was asked once more. */
+  observe(progress: MigrationProgress, parameters: MigrationParameters): MigrationEvent[] {
+    const events: MigrationEvent[] = [];
+    if (progress.status !== this.#status) {
+      this.#status = progress.status;
+      this.#followed = progress.status !== 'none';
+      events.push(...this.#phase(progress.error));
+    }
+    if (!inProgress(progress.status)) return events;
+    const { stall } = migrationOutlook({ ...this.#source, migration: progress, parameters }, undefined);
+    const measured = stall.verdict !== 'no' && stall.now !== undefined && this.#stall.now === undefined;
+    if (stall.verdict !== this.#stall.verdict || measured) events.push({ kind: 'stall', stall });
+    this.#stall = stall;
+    events.push({ kind: 'progress', progress });
+    return events;
+  }
+
+  /**
+   * Whether there is nothing to follow any more: it completed, or it ended while it was followed. One that had failed
+   * before leaves another one to wait for.
+   */
+  get over(): boolean {
+    return this.#status === 'completed' || (this.#followed && !inProgress(this.#status));
+  }
+
+  #phase(error = this.#source.migration.error): MigrationEvent[] {
+    return [{ kind: 'phase', status: this.#status, error }];
+  }
+}

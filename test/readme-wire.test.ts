@@ -1,0 +1,69 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Qemu } from './support/qemu.js';
+import { runCli } from './support/run-cli.js';
+import { whenThere } from './support/wire.js';
+import { describeWithQemu } from './support/with-qemu.js';
+
+const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
+const DISK = JSON.stringify({ driver: 'null-co', 'node-name': 'disk0', size: 2 ** 30 });
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dirtybitmap-readme-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** The README's session of a name: its command and its output. `UPDATE_README=1` writes the output anew. */
+async function session(name: string, run: (args: string[]) => Promise<string>): Promise<void> {
+  const readme = readFileSync(PATH, 'utf8');
+  const pattern = new RegExp(`\`\`\`console ${name}\\n\\$ dirtybitmap ([^\\n]*)\\n([\\s\\S]*?)\`\`\``);
+  const [block = '', command = '', expected = ''] = pattern.exec(readme) ?? [];
+  expect(block).not.toBe('');
+  const args = command
+    .split(' ')
+    .map((word) => word.replace('/tmp/', `${folder}/`).replace(/^bitmaps/, `${folder}/$&`));
+  const output = (await run(args)).replaceAll(`${folder}/bitmaps.json`, 'bitmaps.json').replaceAll(folder, '/tmp');
+  if (process.env['UPDATE_README'] === '1') {
+    const text = readme.replace(block, () => `\`\`\`console ${name}\n$ dirtybitmap ${command}\n${output}\`\`\``);
+    writeFileSync(PATH, text);
+    return;
+  }
+  expect(steady(output)).toBe(steady(expected));
+}
+
+/** How many sections of RAM a source sends is chance. */
+function steady(text: string): string {
+  return text
+    .replace(/capture, .*/, 'capture, SOME BYTES')
+    .replace(/\d+ ram \([^)]*\), \d+ dirty-bitmap \([^)]*\)/, 'SECTIONS');
+}
+
+describeWithQemu('the sessions of the README with a QEMU at the other end', () => {
+  it('receive, then send', async () => {
+    const from = await Qemu.start('qemu-system-x86_64', ['-machine', 'none', '-blockdev', DISK], folder);
+    await from.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'monday' });
+    await from.execute('human-monitor-command', { 'command-line': 'qemu-io disk0 "write 5M 3M"' });
+    const capabilities = [{ capability: 'dirty-bitmaps', state: true }];
+    await from.execute('migrate-set-capabilities', { capabilities });
+    await session('receive', async (args) => {
+      const result = runCli(...args);
+      await whenThere(join(folder, 'bitmaps.sock'), result);
+      await from.execute('migrate', { uri: `unix:${folder}/bitmaps.sock` });
+      const { stderr, stdout } = await result;
+      return stderr + stdout;
+    });
+    await from.quit();
+    rmSync(join(folder, 'qmp.sock'), { force: true });
+    const waiting = ['-machine', 'none', '-incoming', `unix:${folder}/incoming.sock`, '-blockdev', DISK];
+    const to = await Qemu.start('qemu-system-x86_64', waiting, folder);
+    await session('send', async (args) => {
+      const { stdout, stderr } = await runCli(...args);
+      return stdout + stderr;
+    });
+    await to.quit();
+  });
+});

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { attempt, exists, placeOf, putInPlace, type WriteFileOptions, writeFully } from './write-file.js';
 
@@ -68,12 +68,9 @@ export class Recording {
 
   /** Leaves it as far as it came; nothing is left of one that is empty. @returns its path, or undefined. */
   async leave(): Promise<string | undefined> {
-    const size = await this.#handle.stat().then(
-      (found) => found.size,
-      () => 0,
-    );
     await this.#handle.close().catch(() => {});
     if (this.partial === this.#path) return undefined;
+    const { size } = await stat(this.partial).catch(() => ({ size: 0 }));
     if (size > 0) return this.partial;
     await rm(this.partial, { force: true });
     return undefined;

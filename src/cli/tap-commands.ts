@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import type { Limits } from '../limits.js';
+import type { Terminal } from './terminal.js';
+
+/** Registers `tap`. */
+export function addTapCommands(
+  program: Command,
+  limit: (text: string, before?: Partial<Limits>) => Partial<Limits>,
+  terminal: Terminal,
+  done: (code: number) => void,
+): void {
+  program
+    .command('tap')
+    .description(
+      'between a source and a destination that migrate: passes all on as it is, and shows and records the bitmaps',
+    )
+    .requiredOption(
+      '--listen <address>',
+      'where the source connects to: unix:PATH or tcp:HOST:PORT; without HOST the loopback',
+    )
+    .requiredOption('--connect <address>', 'where the destination waits')
+    .option('--record <file>', 'keep what goes to the destination: a capture, with all of RAM')
+    .option('--record-meta <file>', 'keep a capture of the bitmaps alone, without RAM and devices')
+    .option('--force', 'overwrite what is recorded where it is there')
+    .option('--json', 'one JSON document')
+    .option('--limit <name=value>', 'another limit than the default, as in info', limit)
+    .addHelpText(
+      'after',
+      '\nOne migration, then it ends. TLS passes unseen; RDMA does not go over sockets, and so not through here.',
+    )
+    .action(async (options) => {
+      const { tap } = await import('./commands/tap.js');
+      done(await tap(options, terminal));
+    });
+}

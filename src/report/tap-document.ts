@@ -1,0 +1,35 @@
+import { printable } from '../bytes/text.js';
+import type { ChannelKind } from '../capture/channel-kind.js';
+import { infoText, type Paint } from './info-text.js';
+import type { InfoDocument } from './input-report.js';
+import { formatBytesExact, plural } from './text.js';
+
+/** What `tap` tells at its end, beside what `info` tells of the stream. */
+export interface TapDocument extends Omit<InfoDocument, 'bytes'> {
+  /** Bytes of the main channel. */
+  readonly bytes: number;
+  readonly tap: {
+    /** Where it went on to. */
+    readonly to: string;
+    readonly channel: ChannelKind | null;
+    /** Bytes that went back to the source. */
+    readonly backBytes: number;
+    readonly otherChannels: number;
+    /** What the destination said at its end: 0 where it has loaded the stream. */
+    readonly answer: number | null;
+    /** Files that are whole, and what there is of those that are not. */
+    readonly recorded: readonly string[];
+    readonly partial: readonly string[];
+  };
+}
+
+/** The lines that `tap` prints for a person. */
+export function tapText(document: TapDocument, paint: Paint): string[] {
+  const { tap, bytes } = document;
+  const seen = tap.channel === 'tls' || tap.channel === null ? [] : infoText(document, paint);
+  const others = tap.otherChannels > 0 ? `, beside ${plural(tap.otherChannels, 'further channel')}` : '';
+  const passed = `passed: ${formatBytesExact(bytes)} to ${printable(tap.to)}, ${formatBytesExact(tap.backBytes)} back${others}`;
+  const recorded = tap.recorded.map((path) => `recorded: ${printable(path)}`);
+  const gap = seen.length > 0 ? [''] : [];
+  return [...seen, ...gap, passed, ...recorded];
+}

@@ -1,15 +1,22 @@
 import type { Duplex } from 'node:stream';
 import { type ChannelKind, channelKind, KIND_BYTES } from '../capture/channel-kind.js';
 import { PassingMigration } from '../capture/passing-migration.js';
+import { changeText, type StreamChange, StreamEditor } from '../capture/stream-editor.js';
 import { DirtyBitmapError } from '../errors.js';
 import { peerError } from './connection.js';
 import { type Pass, Relay } from './relay.js';
 import type { TapNotice, TapOptions } from './tap-options.js';
 import { MetaRecorder, Recorder, type RecorderHooks } from './tap-recorder.js';
 
-/** Which of its connections is the migration itself. A channel of no known kind can be only where it is the first. */
+/** Which connection of a migration is looked at, and what is changed in it. */
 export class MainChannel {
+  readonly editor: StreamEditor | undefined;
   #channel: TapChannel | undefined;
+
+  /** @throws DirtyBitmapError as `StreamEditor`. */
+  constructor({ changes, limits }: TapOptions) {
+    if (changes !== undefined) this.editor = new StreamEditor(changes, { ...(limits && { limits }) });
+  }
 
   /** The channel that is looked at; undefined until one is. */
   get channel(): TapChannel | undefined {
@@ -41,6 +48,9 @@ export class TapChannel {
   readonly #main: MainChannel;
   readonly #options: TapOptions;
   readonly #abort = (): void => this.#relay.destroy();
+  #editor: StreamEditor | undefined;
+  #changesTold = 0;
+  #changeFault: Error | undefined;
   #head: Uint8Array = NOTHING;
   #faultTold = false;
 
@@ -48,11 +58,12 @@ export class TapChannel {
   constructor(source: Duplex, destination: Duplex, first: boolean, main: MainChannel, options: TapOptions) {
     this.#first = first;
     this.#main = main;
+    this.#editor = main.editor;
     this.#options = options;
     this.passing = new PassingMigration({ ...(options.limits && { limits: options.limits }) }, options.onProgress);
     this.#relay = new Relay(source, destination, {
       forward: (piece, pass) => this.#forward(piece, pass),
-      forwardEnd: (pass) => this.#decide(pass, true),
+      forwardEnd: (pass) => this.#forwardEnd(pass),
       back: (piece) => this.#back(piece),
     });
     options.signal?.addEventListener('abort', this.#abort, { once: true });
@@ -90,6 +101,11 @@ export class TapChannel {
     this.#decide(pass, false);
   }
 
+  #forwardEnd(pass: Pass): void {
+    this.#decide(pass, true);
+    if (this.isMain && this.#editor !== undefined) this.#passEdited(this.#editor.finish(), pass);
+  }
+
   /** Finds out what the channel is. Until then its first bytes, fewer than 4, wait. */
   #decide(pass: Pass, final: boolean): void {
     if (this.kind !== undefined) return;
@@ -121,14 +137,48 @@ export class TapChannel {
     }
   }
 
-  /** First it goes on, then it is looked at. */
   #pass(piece: Uint8Array, pass: Pass): void {
+    if (!this.isMain) pass(piece);
+    else if (this.#editor === undefined) this.#passMain(piece, pass);
+    else this.#passEdited(this.#edit(this.#editor, piece), pass);
+  }
+
+  /** First it goes on, then it is looked at. */
+  #passMain(piece: Uint8Array, pass: Pass): void {
     pass(piece);
-    if (!this.isMain) return;
     this.record?.write(piece);
     this.meta?.write(piece);
     this.passing.push(piece);
     this.#tellFault();
+  }
+
+  #passEdited(pieces: readonly Uint8Array[], pass: Pass): void {
+    for (const piece of pieces) this.#passMain(piece, pass);
+  }
+
+  /** What goes on of a piece. Whatever goes wrong with that: all of it, and nothing more is changed. */
+  #edit(editor: StreamEditor, piece: Uint8Array): readonly Uint8Array[] {
+    let out: readonly Uint8Array[];
+    try {
+      out = editor.push(piece);
+    } catch (error) {
+      out = editor.finish();
+      this.#editor = undefined;
+      this.#tellChanges(editor, error as Error);
+      return out;
+    }
+    this.#tellChanges(editor, editor.fault);
+    return out;
+  }
+
+  #tellChanges({ done }: StreamEditor, fault: Error | undefined): void {
+    for (; this.#changesTold < done.length; this.#changesTold++) {
+      this.#notice({ kind: 'changed', message: changeText(done[this.#changesTold] as StreamChange) });
+    }
+    if (fault === undefined || this.#changeFault !== undefined) return;
+    this.#changeFault = fault;
+    const message = `nothing more is changed, the rest goes on as it is: ${fault.message}`;
+    this.#notice({ kind: 'change-failed', message });
   }
 
   #back(piece: Uint8Array): void {

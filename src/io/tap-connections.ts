@@ -29,7 +29,7 @@ class Taps {
   readonly #connect: ConnectOn;
   readonly #options: TapOptions;
   readonly #channels: TapChannel[] = [];
-  readonly #main = new MainChannel();
+  readonly #main: MainChannel;
   #open = 0;
   /** Sources whose destination is not there yet. */
   readonly #waiting = new Set<Duplex>();
@@ -44,6 +44,7 @@ class Taps {
     this.#listener = listener;
     this.#connect = connect;
     this.#options = options;
+    this.#main = new MainChannel(options);
   }
 
   async run(): Promise<TappedMigration> {
@@ -61,7 +62,7 @@ class Taps {
     await Promise.all(this.#channels.map(({ done }) => done));
     const main = this.#main.channel ?? this.#channels[0];
     if (main === undefined) throw signal?.reason;
-    return await tapped(main, this.#channels.length - 1, this.#options);
+    return await tapped(main, this.#channels.length - 1, this.#main, this.#options);
   }
 
   async #acceptAll(): Promise<void> {

@@ -8,6 +8,7 @@ import type { TapOptions, TappedMigration } from './tap-options.js';
  * directions, before it is looked at, and whatever becomes of that. Ends of a direction, backpressure and breaks are passed
  * on. Memory is bounded by the limits, however long the stream is.
  * @returns when both connections are closed; what broke is in the result.
+ * @throws DirtyBitmapError as `StreamEditor`, before a byte is read, for changes that cannot be made.
  * @example
  * const source = await listener.accept();
  * const destination = await connectTo(parseAddress('tcp:10.0.0.2:49152'), { allowHalfOpen: true });
@@ -18,15 +19,17 @@ export async function tapMigration(
   destination: Connection,
   options: TapOptions = {},
 ): Promise<TappedMigration> {
-  const channel = new TapChannel(duplexOf(source), duplexOf(destination), true, new MainChannel(), options);
+  const main = new MainChannel(options);
+  const channel = new TapChannel(duplexOf(source), duplexOf(destination), true, main, options);
   await channel.done;
-  return await tapped(channel, 0, options);
+  return await tapped(channel, 0, main, options);
 }
 
 /** What has passed through a main channel; one that cannot be seen is not recorded. */
 export async function tapped(
   channel: TapChannel,
   otherChannels: number,
+  main: MainChannel,
   options: TapOptions,
 ): Promise<TappedMigration> {
   const { kind, passing, forwardBytes, backBytes, record, meta, error } = channel;
@@ -37,6 +40,7 @@ export async function tapped(
   return {
     ...{ channel: forwardBytes === 0 ? undefined : kind, reader, phase: complete ? 'complete' : phase, complete },
     ...{ forwardBytes, backBytes, otherChannels, answer: passing.answer, error },
+    changes: main.editor?.done ?? [],
     recorded: options.record && record?.ok === true,
     metaRecorded: options.recordMeta && meta?.ok === true,
   };

@@ -3,11 +3,21 @@ import type { CaptureReader } from '../capture/capture-reader.js';
 import type { ChannelKind } from '../capture/channel-kind.js';
 import type { MigrationPhase } from '../capture/incoming-migration.js';
 import type { PassingMigration } from '../capture/passing-migration.js';
+import type { StreamChange, StreamChanges } from '../capture/stream-editor.js';
 import type { Limits } from '../limits.js';
 
 /** Something that who runs a tap should know, and that no finding tells. */
 export interface TapNotice {
-  readonly kind: 'blind' | 'channel' | 'channel-failed' | 'refused' | 'record-failed' | 'decoding-failed' | 'answer';
+  readonly kind:
+    | 'changed'
+    | 'change-failed'
+    | 'blind'
+    | 'channel'
+    | 'channel-failed'
+    | 'refused'
+    | 'record-failed'
+    | 'decoding-failed'
+    | 'answer';
   readonly message: string;
 }
 
@@ -19,6 +29,8 @@ export interface TapOptions {
   /** Called after each piece, in either direction; the bitmaps and findings so far are in `passing.incoming.reader`. */
   readonly onProgress?: ((passing: PassingMigration) => void) | undefined;
   readonly onNotice?: ((notice: TapNotice) => void) | undefined;
+  /** Changes what goes to the destination: its bitmaps, and one command. Default: nothing is changed. */
+  readonly changes?: StreamChanges | undefined;
   /** Gets what went to the destination on the main channel, and is ended after it. */
   readonly record?: Writable | undefined;
   /** Gets a capture of its bitmaps alone (see `BitmapsOnly`), and is ended after it. */
@@ -34,6 +46,8 @@ export interface TappedMigration {
   readonly phase: MigrationPhase;
   /** Whether the stream came to its end. */
   readonly complete: boolean;
+  /** What was changed. */
+  readonly changes: readonly StreamChange[];
   /** Bytes of the main channel that went to the destination. */
   readonly forwardBytes: number;
   /** Bytes of the main channel that went back to the source. */

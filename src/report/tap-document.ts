@@ -1,5 +1,6 @@
 import { printable } from '../bytes/text.js';
 import type { ChannelKind } from '../capture/channel-kind.js';
+import { changeText, type StreamChange } from '../capture/stream-editor.js';
 import { infoText, type Paint } from './info-text.js';
 import type { InfoDocument } from './input-report.js';
 import { formatBytesExact, plural } from './text.js';
@@ -17,6 +18,8 @@ export interface TapDocument extends Omit<InfoDocument, 'bytes'> {
     readonly otherChannels: number;
     /** What the destination said at its end: 0 where it has loaded the stream. */
     readonly answer: number | null;
+    /** What was changed. */
+    readonly changes: readonly StreamChange[];
     /** Files that are whole, and what there is of those that are not. */
     readonly recorded: readonly string[];
     readonly partial: readonly string[];
@@ -29,7 +32,8 @@ export function tapText(document: TapDocument, paint: Paint): string[] {
   const seen = tap.channel === 'tls' || tap.channel === null ? [] : infoText(document, paint);
   const others = tap.otherChannels > 0 ? `, beside ${plural(tap.otherChannels, 'further channel')}` : '';
   const passed = `passed: ${formatBytesExact(bytes)} to ${printable(tap.to)}, ${formatBytesExact(tap.backBytes)} back${others}`;
+  const changed = tap.changes.map((change) => `changed: ${printable(changeText(change))}`);
   const recorded = tap.recorded.map((path) => `recorded: ${printable(path)}`);
   const gap = seen.length > 0 ? [''] : [];
-  return [...seen, ...gap, passed, ...recorded];
+  return [...seen, ...gap, passed, ...changed, ...recorded];
 }

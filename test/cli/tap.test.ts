@@ -77,7 +77,7 @@ describe('tap', () => {
     const { bitmaps, capture } = (await info('all.bin')) as { bitmaps: unknown; capture: object };
     expect(document).toMatchObject({ input: listen, bytes: SMALL.length, bitmaps, capture });
     expect(document.tap).toEqual({
-      ...{ to: onward, channel: 'migration', backBytes: 8, otherChannels: 0, answer: 0 },
+      ...{ to: onward, channel: 'migration', backBytes: 8, otherChannels: 0, answer: 0, changes: [] },
       ...{ recorded: [file('all.bin'), file('meta.bin')], partial: [] },
     });
     expect(await info('meta.bin')).toMatchObject({ bitmaps });
@@ -171,6 +171,46 @@ describe('tap', () => {
     expect([existsSync(file('tap.sock')), existsSync(file('all.bin.partial'))]).toEqual([false, false]);
   });
 
+  it('changes what it is told to, says so, and records what goes on', async () => {
+    const stream = readStream(vectorOf('captures-10.0/small-qcow2-persistent.bin'));
+    const { bytes, server } = await destination();
+    const args = [
+      '--rename',
+      'disk0=disk1',
+      '--rename',
+      'x/y=x/z',
+      '--drop-switchover-start',
+      '--record',
+      file('all.bin'),
+    ];
+    const { result } = await start(...args);
+    await send(stream);
+    const { code, stdout, stderr } = await result;
+    server.close();
+    // Nothing came for one of them.
+    expect(code).toBe(1);
+    expect(stderr).toContain('dirtybitmap: disk0/b0: renamed to disk1/b0\n');
+    expect(stderr).toContain('dirtybitmap: SWITCHOVER_START: dropped\n');
+    expect(stderr).toContain('dirtybitmap: nothing came for --rename x/y=x/z\n');
+    expect(stdout).toContain('changed: disk0/b0: renamed to disk1/b0\nchanged: SWITCHOVER_START: dropped\n');
+    expect(stdout).toContain('disk1  b0');
+    expect(bytes()).toHaveLength(stream.length - 5);
+    expect(Buffer.compare(readFileSync(file('all.bin')), bytes())).toBe(0);
+  });
+
+  it('refuses changes that make no sense, before it listens', async () => {
+    for (const args of [
+      ['--rename', 'disk0'],
+      ['--drop', ''],
+      ['--add', file('none.json')],
+      ['--add', 'vectors/captures/small-qcow2-persistent.log'],
+    ]) {
+      const { code } = await runCli('tap', '--listen', listen, '--connect', onward, ...args);
+      expect([args, code > 0]).toEqual([args, true]);
+    }
+    expect(existsSync(file('tap.sock'))).toBe(false);
+  });
+
   it.each(['SIGINT', 'SIGTERM'] as const)('ends cleanly with %s', { timeout: 60_000 }, async (signal) => {
     const { server } = await destination();
     const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
@@ -219,16 +259,8 @@ describeWithQemu('tap, between two QEMUs', () => {
     return { bytes: () => Buffer.concat(pieces), server };
   }
 
-  const shown = async (qemu: MigrationPair['source']): Promise<object[]> =>
-    (await bitmapsOf(qemu)).map(({ busy: _busy, ...rest }) => rest);
-
-  it.each([
-    ['precopy', [], false],
-    ['precopy with a return path', ['return-path'], false],
-    ['postcopy', [], true],
-    ['postcopy with a return path', ['return-path'], true],
-    ['postcopy of RAM too', ['postcopy-ram'], true],
-  ])('%s: changes nothing, and records it all', async (_what, names, postcopy) => {
+  /** Two bitmaps of a disk, b0 and b1. */
+  async function startPair(...names: string[]): Promise<void> {
     pair = await MigrationPair.start({ source: [nullDisk('disk0', 2 ** 30)] });
     for (const [name, granularity] of [
       ['b0', 65_536],
@@ -241,17 +273,34 @@ describeWithQemu('tap, between two QEMUs', () => {
       const capabilities = names.map((capability) => ({ capability, state: true }));
       await qemu.execute('migrate-set-capabilities', { capabilities });
     }
+  }
+
+  /** Migrates through the tap, in postcopy slowly so that it has something to do. */
+  async function migrate(postcopy: boolean): Promise<void> {
+    const limit = (bytes: number): Promise<unknown> =>
+      pair.source.execute('migrate-set-parameters', { 'max-bandwidth': bytes, 'downtime-limit': postcopy ? 1 : 300 });
+    if (postcopy) await limit(2_000_000);
+    await pair.source.execute('migrate', { uri: listen });
+    if (!postcopy) return;
+    await pair.source.execute('migrate-start-postcopy');
+    await limit(100_000_000);
+  }
+
+  const shown = async (qemu: MigrationPair['source']): Promise<object[]> =>
+    (await bitmapsOf(qemu)).map(({ busy: _busy, ...rest }) => rest);
+
+  it.each([
+    ['precopy', [], false],
+    ['precopy with a return path', ['return-path'], false],
+    ['postcopy', [], true],
+    ['postcopy with a return path', ['return-path'], true],
+    ['postcopy of RAM too', ['postcopy-ram'], true],
+  ])('%s: changes nothing, and records it all', async (_what, names, postcopy) => {
+    await startPair(...names);
     const before = await shown(pair.source);
     const { bytes, server } = await witness();
     const { result } = await start('--record', file('all.bin'), '--record-meta', file('meta.bin'), '--json');
-    // As slow as that, a postcopy has something to do.
-    if (postcopy)
-      await pair.source.execute('migrate-set-parameters', { 'max-bandwidth': 2_000_000, 'downtime-limit': 1 });
-    await pair.source.execute('migrate', { uri: listen });
-    if (postcopy) {
-      await pair.source.execute('migrate-start-postcopy');
-      await pair.source.execute('migrate-set-parameters', { 'max-bandwidth': 100_000_000 });
-    }
+    await migrate(postcopy);
     const { code, stdout, stderr } = await result;
     expect(code, stderr).toBe(0);
     await pair.arrived();
@@ -268,5 +317,39 @@ describeWithQemu('tap, between two QEMUs', () => {
       const info = JSON.parse((await runCli('info', '--json', file(name))).stdout);
       expect(info).toMatchObject({ bitmaps, capture: { complete: true, postcopy } });
     }
+  });
+
+  it.each([
+    ['precopy', false],
+    ['postcopy', true],
+  ])('%s: the destination has the bitmaps as they were changed', async (_what, postcopy) => {
+    await startPair('return-path');
+    const [b0, b1] = await shown(pair.source);
+    await runCli('convert', 'vectors/captures/small-qcow2-persistent.bin', '-O', 'set', '-o', file('one.json'));
+    const set = JSON.parse(readFileSync(file('one.json'), 'utf8'));
+    const [node] = set.nodes;
+    const [bitmap] = node.bitmaps;
+    const added = { ...bitmap, name: 'mine', granularity: 65_536, persistent: false, dirty: [[0, 131_072]] };
+    writeFileSync(
+      file('add.json'),
+      JSON.stringify({ ...set, nodes: [{ node: 'disk0', size: 2 ** 30, bitmaps: [added] }] }),
+    );
+    const { server } = await witness();
+    const changes = ['--rename', 'disk0/b0=disk0/moved', '--drop', 'disk0/b1', '--add', file('add.json')];
+    const { result } = await start(...changes, '--record', file('all.bin'), '--json');
+    await migrate(postcopy);
+    const { code, stdout, stderr } = await result;
+    expect(code, stderr).toBe(0);
+    await pair.arrived();
+    server.close();
+    const there = await shown(pair.destination);
+    expect(there).toEqual([
+      expect.objectContaining({ name: 'mine', granularity: 65_536, count: 131_072, recording: true }),
+      { ...b0, name: 'moved' },
+    ]);
+    const { tap, capture } = JSON.parse(stdout);
+    expect(capture).toMatchObject({ complete: true, postcopy });
+    expect(tap.changes.map((change: { what: string }) => change.what).sort()).toEqual(['added', 'dropped', 'renamed']);
+    expect(JSON.stringify(there)).not.toContain((b1 as { sha256: string }).sha256);
   });
 });

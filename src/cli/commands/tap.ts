@@ -3,30 +3,30 @@ import { DirtyBitmapError, isDirtyBitmapError } from '../../errors.js';
 import { formatAddress, parseAddress } from '../../io/address.js';
 import { connectTo } from '../../io/connect.js';
 import { Listener } from '../../io/listen.js';
-import { tapConnections } from '../../io/tap-connections.js';
+import { type ConnectOn, tapConnections } from '../../io/tap-connections.js';
 import type { TapNotice, TapOptions, TappedMigration } from '../../io/tap-options.js';
-import { type Limits, resolveLimits } from '../../limits.js';
+import { resolveLimits } from '../../limits.js';
 import { infoDocument } from '../../report/input-report.js';
 import { type TapDocument, tapText } from '../../report/tap-document.js';
 import { jsonText } from '../../report/text.js';
 import { LiveMigration } from '../live-migration.js';
 import { nativeSha256 } from '../native-sha256.js';
 import { onSignals } from '../signals.js';
+import { type TapChangeOptions, type TapChanges, tapChanges } from '../tap-changes.js';
 import { type RecordedFile, type RecordOptions, TapRecords } from '../tap-records.js';
 import { EXIT, errorDocument, errorLine, painter, type Terminal, writeOut } from '../terminal.js';
 
 /** What `tap` can be asked. */
-export interface TapCommandOptions extends RecordOptions {
+export interface TapCommandOptions extends RecordOptions, TapChangeOptions {
   readonly listen: string;
   readonly connect: string;
-  readonly limit?: Partial<Limits>;
   readonly json?: boolean;
 }
 
 /** Connections of one migration at once: multifd takes 255 at most, beside the main one and that of postcopy-preempt. */
 const MOST = 300;
 /** Notices that mean that something went wrong. */
-const BAD: readonly TapNotice['kind'][] = ['answer', 'channel-failed', 'decoding-failed', 'refused'];
+const BAD: readonly TapNotice['kind'][] = ['answer', 'change-failed', 'channel-failed', 'decoding-failed', 'refused'];
 
 /** `tap --listen A --connect B`: between a source and a destination, unseen by both. */
 export async function tap(options: TapCommandOptions, terminal: Terminal): Promise<number> {
@@ -35,10 +35,11 @@ export async function tap(options: TapCommandOptions, terminal: Terminal): Promi
   if (formatAddress(from) === formatAddress(to)) {
     throw new DirtyBitmapError('argument', '--listen and --connect are the same: it would speak with itself');
   }
+  const changes = await tapChanges(options, terminal);
   const records = await TapRecords.open(options);
   try {
     const notices: TapNotice[] = [];
-    const passed = await pass(records, notices, options, terminal);
+    const passed = await pass(records, changes, notices, options, terminal);
     const whole = (what: RecordedFile['what']): boolean => isWhole(what, passed);
     return await tell(passed, await records.finish(whole), notices, options, terminal);
   } catch (error) {
@@ -49,6 +50,7 @@ export async function tap(options: TapCommandOptions, terminal: Terminal): Promi
 
 async function pass(
   records: TapRecords,
+  { changes, unused }: TapChanges,
   notices: TapNotice[],
   options: TapCommandOptions,
   terminal: Terminal,
@@ -76,8 +78,12 @@ async function pass(
       onNotice: notice,
       record: records.stream('stream'),
       recordMeta: records.stream('bitmaps'),
+      changes,
     };
-    return await tapConnections(listener, (signal) => connectTo(to, { signal, allowHalfOpen: true }), tapOptions);
+    const connect: ConnectOn = (signal) => connectTo(to, { signal, allowHalfOpen: true });
+    const passed = await tapConnections(listener, connect, tapOptions);
+    for (const text of unused(passed.changes)) notice({ kind: 'change-failed', message: `nothing came for ${text}` });
+    return passed;
   } catch (error) {
     if (!signals.signal.aborted || error !== signals.signal.reason) throw error;
     throw new DirtyBitmapError('peer-closed', `nothing came: ${(error as Error).message}`, { cause: error });
@@ -122,6 +128,7 @@ async function tell(
     ...infoDocument(report, nativeSha256, resolveLimits(limit).maxHashBytes),
     tap: {
       ...{ to: connect, channel: channel ?? null, backBytes, otherChannels, answer: answer ?? null },
+      changes: passed.changes,
       recorded: files.flatMap(({ path }) => path ?? []),
       partial: files.flatMap(({ partial }) => partial ?? []),
     },

@@ -43,6 +43,8 @@ export class BitmapsOnly {
 
   /** Takes the next piece, which must stay as it is. @returns what is kept, as views. */
   push(piece: Uint8Array): readonly Uint8Array[] {
+    // What comes then, however much, waits for nothing.
+    if (this.#over) return [];
     this.#waiting.push(piece);
     return this.#step(() => this.#parser.push(piece));
   }

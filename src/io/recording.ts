@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { attempt, exists, placeOf, putInPlace, type WriteFileOptions, writeFully } from './write-file.js';
 
 /** Bytes that wait for the disk before who writes has to wait. */
-const BACKLOG = 4 * 1024 * 1024;
+const BACKLOG = 1024 * 1024;
 /** A stream holds the guest's memory: its owner alone may read it. */
 const MODE = 0o600;
 

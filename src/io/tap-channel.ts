@@ -93,12 +93,12 @@ export class TapChannel {
   }
 
   #forward(piece: Uint8Array, pass: Pass): void {
-    if (this.kind !== undefined) {
-      this.#pass(piece, pass);
-      return;
+    if (this.kind !== undefined) this.#pass(piece, pass);
+    else {
+      this.#head = this.#head.length === 0 ? piece : Buffer.concat([this.#head, piece]);
+      this.#decide(pass, false);
     }
-    this.#head = this.#head.length === 0 ? piece : Buffer.concat([this.#head, piece]);
-    this.#decide(pass, false);
+    this.#quietly(() => this.#options.onRead?.(piece.length));
   }
 
   #forwardEnd(pass: Pass): void {
@@ -214,18 +214,31 @@ export class TapChannel {
     if (recordMeta !== undefined) this.meta = new MetaRecorder(recordMeta, hooks('the bitmaps'), limits);
   }
 
+  #finishMain(): void {
+    this.passing.finish();
+    const { incoming, answer } = this.passing;
+    if (answer !== undefined || !incoming.returnPath || !incoming.reader.summary.complete) return;
+    const message = 'the destination was asked whether it has loaded the stream, and gave no answer: see its stderr';
+    this.#notice({ kind: 'answer', message });
+  }
+
   #notice(notice: TapNotice): void {
+    this.#quietly(() => this.#options.onNotice?.(notice));
+  }
+
+  /** What passes does not depend on who is told. */
+  #quietly(step: () => void): void {
     try {
-      this.#options.onNotice?.(notice);
+      step();
     } catch {
-      // What passes does not depend on who is told.
+      // Whoever looks on may fail for himself.
     }
   }
 
   async #finish(): Promise<void> {
     await this.#relay.done;
     this.#options.signal?.removeEventListener('abort', this.#abort);
-    if (this.isMain) this.passing.finish();
+    if (this.isMain) this.#finishMain();
     await Promise.all([this.record?.end(), this.meta?.end()]);
   }
 }

@@ -28,6 +28,8 @@ export interface TapOptions {
   readonly limits?: Partial<Limits> | undefined;
   /** Called after each piece, in either direction; the bitmaps and findings so far are in `passing.incoming.reader`. */
   readonly onProgress?: ((passing: PassingMigration) => void) | undefined;
+  /** Called with the bytes of each piece that was read of the source, on any channel, after it has passed. */
+  readonly onRead?: ((bytes: number) => void) | undefined;
   readonly onNotice?: ((notice: TapNotice) => void) | undefined;
   /** Changes what goes to the destination: its bitmaps, and one command. Default: nothing is changed. */
   readonly changes?: StreamChanges | undefined;

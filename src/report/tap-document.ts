@@ -35,5 +35,9 @@ export function tapText(document: TapDocument, paint: Paint): string[] {
   const changed = tap.changes.map((change) => `changed: ${printable(changeText(change))}`);
   const recorded = tap.recorded.map((path) => `recorded: ${printable(path)}`);
   const gap = seen.length > 0 ? [''] : [];
+  if (tap.answer === 0) recorded.push('the destination says that it has loaded the stream');
+  else if (document.capture?.complete && !document.capture.commands.includes('OPEN_RETURN_PATH')) {
+    recorded.push('without a return path the destination does not say whether it has loaded the stream');
+  }
   return [...seen, ...gap, passed, ...changed, ...recorded];
 }

@@ -15,6 +15,7 @@ import { onSignals } from '../signals.js';
 import { type TapChangeOptions, type TapChanges, tapChanges } from '../tap-changes.js';
 import { type RecordedFile, type RecordOptions, TapRecords } from '../tap-records.js';
 import { EXIT, errorDocument, errorLine, painter, type Terminal, writeOut } from '../terminal.js';
+import { youngGarbage } from '../young-garbage.js';
 
 /** What `tap` can be asked. */
 export interface TapCommandOptions extends RecordOptions, TapChangeOptions {
@@ -76,6 +77,7 @@ async function pass(
       limits: options.limit,
       onProgress: ({ incoming }) => live.update(incoming),
       onNotice: notice,
+      onRead: youngGarbage(),
       record: records.stream('stream'),
       recordMeta: records.stream('bitmaps'),
       changes,

@@ -11,9 +11,22 @@ export interface CliResult {
 
 /** Runs the command line in this process, with streams that collect. */
 export async function runCli(...args: string[]): Promise<CliResult> {
+  return await runCliOn({ env: {} }, ...args);
+}
+
+/** Where a command runs: a terminal of so many columns, or no terminal. */
+export interface Place {
+  readonly env: NodeJS.ProcessEnv;
+  readonly columns?: number;
+}
+
+/** {@link runCli} with this environment, and standard output a terminal where `columns` are given. */
+export async function runCliOn({ env, columns }: Place, ...args: string[]): Promise<CliResult> {
   const out: Uint8Array[] = [];
   const err: Uint8Array[] = [];
-  const code = await run(args, { stdout: collect(out), stderr: collect(err), env: {}, version: '0.0.0' });
+  const stdout = collect(out);
+  if (columns !== undefined) Object.assign(stdout, { isTTY: true, columns });
+  const code = await run(args, { stdout, stderr: collect(err), env, version: '0.0.0' });
   const stdoutBytes = Buffer.concat(out);
   return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: Buffer.concat(err).toString() };
 }

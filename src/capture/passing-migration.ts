@@ -16,16 +16,16 @@ export class PassingMigration {
   readonly #replies = new ReplyReader();
   readonly #look: (passing: PassingMigration) => void;
 
-  /** @param look called after each piece. */
+  /** @param look called after each read. */
   constructor(options: Pick<CaptureReaderOptions, 'limits'>, look: (passing: PassingMigration) => void = () => {}) {
     this.incoming = new IncomingMigration(options);
     this.#look = look;
   }
 
-  /** Takes what went to the destination; it may be reused after the call. */
-  push(piece: Uint8Array): void {
+  /** Takes what went to the destination, of one read of the source; it may be reused after the call. */
+  push(...pieces: readonly Uint8Array[]): void {
     this.#guarded(() => {
-      this.incoming.push(piece);
+      for (const piece of pieces) this.incoming.push(piece);
       this.#look(this);
     });
   }

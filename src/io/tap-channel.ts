@@ -103,7 +103,7 @@ export class TapChannel {
 
   #forwardEnd(pass: Pass): void {
     this.#decide(pass, true);
-    if (this.isMain && this.#editor !== undefined) this.#passEdited(this.#editor.finish(), pass);
+    if (this.isMain && this.#editor !== undefined) this.#passMain(this.#editor.finish(), pass);
   }
 
   /** Finds out what the channel is. Until then its first bytes, fewer than 4, wait. */
@@ -139,36 +139,31 @@ export class TapChannel {
 
   #pass(piece: Uint8Array, pass: Pass): void {
     if (!this.isMain) pass(piece);
-    else if (this.#editor === undefined) this.#passMain(piece, pass);
-    else this.#passEdited(this.#edit(this.#editor, piece), pass);
+    else if (this.#editor === undefined) this.#passMain([piece], pass);
+    else this.#passEdited(this.#editor, piece, pass);
   }
 
-  /** First it goes on, then it is looked at. */
-  #passMain(piece: Uint8Array, pass: Pass): void {
-    pass(piece);
-    this.record?.write(piece);
-    this.meta?.write(piece);
-    this.passing.push(piece);
+  /** What comes of one read: first it goes on, then it is looked at. */
+  #passMain(pieces: readonly Uint8Array[], pass: Pass): void {
+    for (const piece of pieces) pass(piece);
+    for (const piece of pieces) this.record?.write(piece);
+    for (const piece of pieces) this.meta?.write(piece);
+    this.passing.push(...pieces);
     this.#tellFault();
   }
 
-  #passEdited(pieces: readonly Uint8Array[], pass: Pass): void {
-    for (const piece of pieces) this.#passMain(piece, pass);
-  }
-
-  /** What goes on of a piece. Whatever goes wrong with that: all of it, and nothing more is changed. */
-  #edit(editor: StreamEditor, piece: Uint8Array): readonly Uint8Array[] {
-    let out: readonly Uint8Array[];
+  /** Whatever goes wrong with a change: all that waits goes on, and nothing more is changed. */
+  #passEdited(editor: StreamEditor, piece: Uint8Array, pass: Pass): void {
+    let { fault }: { fault: Error | undefined } = editor;
     try {
-      out = editor.push(piece);
+      this.#passMain(editor.push(piece), pass);
+      fault = editor.fault;
     } catch (error) {
-      out = editor.finish();
+      fault = error as Error;
       this.#editor = undefined;
-      this.#tellChanges(editor, error as Error);
-      return out;
+      this.#passMain(editor.finish(), pass);
     }
-    this.#tellChanges(editor, editor.fault);
-    return out;
+    this.#tellChanges(editor, fault);
   }
 
   #tellChanges({ done }: StreamEditor, fault: Error | undefined): void {

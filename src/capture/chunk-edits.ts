@@ -1,5 +1,5 @@
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { type Name, quoted } from '../bytes/text.js';
+import { type Name, quoted, toHex } from '../bytes/text.js';
 import { type ChunkCursor, SECTOR } from '../chunk/chunk-cursor.js';
 import { FLAG, writeFlags } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
@@ -72,6 +72,10 @@ export class ChunkEdits {
   readonly #taken = new Set<string>();
   /** What the last chunk that goes out names. */
   #outState: State | undefined;
+  /** The node that it names, as a key. */
+  #outNode: string | undefined;
+  /** What a chunk of names alone meant that stayed as it was. */
+  #bareTarget: Target | undefined;
 
   /** @throws DirtyBitmapError `size-unknown` for a bitmap that cannot be put in. */
   constructor(changes: SpliceChanges, profile: Profile) {
@@ -93,9 +97,7 @@ export class ChunkEdits {
    */
   chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
     if (cursor.kind === 'bare') {
-      // Names without a bitmap help nobody, and may be those of one that is gone.
-      const named = cursor.nodeStart >= 0 || cursor.bitmapStart >= 0;
-      if (named && this.done.length > 0) this.edits.replace(offset, cursor.headerLength, headerWith(cursor, NO_NAMES));
+      this.#bare(cursor, target, offset);
       return;
     }
     if (target === undefined) {
@@ -109,12 +111,27 @@ export class ChunkEdits {
     if (cursor.kind !== 'start' && !state.started) {
       throw new DirtyBitmapError('never-started', `bitmap ${labelOf(target)} was not started`, { offset });
     }
+    // A chunk of names alone has said them.
+    if (this.#bareTarget === target && state.fate === 'keep' && !state.renamed) this.#outState = state;
+    this.#bareTarget = undefined;
     state.started = true;
     if (cursor.kind === 'start') state.sent = new SentEnd(cursor.granularity);
     else if (cursor.kind !== 'complete') state.sent?.add(cursor);
     if (state.fate === 'drop') this.#remove(cursor, offset);
     else if (state.put === undefined) this.#keep(cursor, state, offset);
     else this.#replace(cursor, state, state.put, offset);
+  }
+
+  /** Names without a bitmap help nobody, and once something was changed they may be those of one that is gone. */
+  #bare(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
+    if (cursor.nodeStart < 0 && cursor.bitmapStart < 0) return;
+    if (this.done.length > 0) {
+      this.edits.replace(offset, cursor.headerLength, headerWith(cursor, NO_NAMES));
+      return;
+    }
+    if (cursor.nodeStart >= 0) this.#outNode = toHex(cursor.bytes.subarray(cursor.nodeStart, cursor.nodeEnd));
+    this.#outState = undefined;
+    this.#bareTarget = target;
   }
 
   /** What is to be added because no bitmap of its name came so far. From now on it counts as there. */
@@ -201,14 +218,17 @@ export class ChunkEdits {
       const profile = this.#profile;
       this.edits.insert(offset, () => bitsOf(put, named, profile));
       // A bitmap that is all clean has no chunk in `compact`, and so names nothing.
-      if (bitsOf(put, named, profile).next().done !== true) this.#outState = state;
+      if (bitsOf(put, named, profile).next().done !== true) {
+        this.#outState = state;
+        this.#outNode = state.nodeKey;
+      }
     }
     if (cursor.kind === 'complete') this.#keep(cursor, state, offset);
     else this.#remove(cursor, offset);
   }
 
   #sameNode(state: State): boolean {
-    return this.#outState?.nodeKey === state.nodeKey;
+    return this.#outNode === state.nodeKey;
   }
 
   /** A chunk whose header stays, but for names that must be said or are others, and for what a START says. */
@@ -218,6 +238,7 @@ export class ChunkEdits {
     const node = hadNode || !this.#sameNode(state);
     const bitmap = hadBitmap || node !== hadNode || this.#outState !== state;
     this.#outState = state;
+    this.#outNode = state.nodeKey;
     const same = node === hadNode && bitmap === hadBitmap && !(state.renamed && bitmap);
     if (same && put === undefined) return;
     const names = { node: node ? state.node : undefined, bitmap: bitmap ? state.bitmap : undefined };

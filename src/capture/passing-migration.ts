@@ -23,7 +23,7 @@ export class PassingMigration {
   }
 
   /** Takes what went to the destination, of one read of the source; it may be reused after the call. */
-  push(...pieces: readonly Uint8Array[]): void {
+  push(pieces: readonly Uint8Array[]): void {
     this.#guarded(() => {
       for (const piece of pieces) this.incoming.push(piece);
       this.#look(this);

@@ -22,7 +22,11 @@ class Direction {
   bytes = 0;
   readonly #from: Duplex;
   readonly #to: Duplex;
-  readonly #drained = (): void => this.release();
+  readonly #taken = (): void => {
+    this.#to.off('drain', this.#taken).off('close', this.#taken);
+    this.#full = false;
+    this.release();
+  };
   #holds = 0;
   #full = false;
 
@@ -39,10 +43,8 @@ class Direction {
     if (to.write(bytes) || this.#full) return;
     this.#full = true;
     this.hold();
-    to.once('drain', () => {
-      this.#full = false;
-      this.#drained();
-    });
+    // One that is gone takes nothing, and holds nothing up.
+    to.once('drain', this.#taken).once('close', this.#taken);
   };
 
   /** Reads no more until all who asked for it have released. */
@@ -134,6 +136,9 @@ export class Relay {
     const reset = !this.#broken && side.errored !== null;
     this.#broken = true;
     if (other.closed) return;
+    // All that the source had to say is on its way: to end the connection now might drop it. Answers that still come
+    // are heard by nobody.
+    if (side === this.#source && side.readableEnded) return;
     // What came before goes out first. A reset must not come after an end, which the peer would take for one in order.
     if (reset && other instanceof Socket && other.remoteAddress !== undefined) {
       other.write(NOTHING, () => other.resetAndDestroy());

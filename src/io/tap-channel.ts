@@ -148,7 +148,7 @@ export class TapChannel {
     for (const piece of pieces) pass(piece);
     for (const piece of pieces) this.record?.write(piece);
     for (const piece of pieces) this.meta?.write(piece);
-    this.passing.push(...pieces);
+    this.passing.push(pieces);
     this.#tellFault();
   }
 

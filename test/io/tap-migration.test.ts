@@ -243,6 +243,22 @@ describe('tapMigration', () => {
     expect(result.reader.findings.list.map(({ code }) => code)).toContain('stream-cut');
   });
 
+  it('lets a destination take all of a source that has gone, and whose answers nobody hears', async () => {
+    const tapping = tapMigration(fromSource, toDestination);
+    const there = heard(destination);
+    source.end(SMALL);
+    await once(destination, 'data');
+    // It has closed both directions.
+    source.destroy();
+    for (let count = 0; count < 3; count++) {
+      destination.write(SHUT);
+      await setImmediate();
+    }
+    expect(Buffer.compare(await there, SMALL)).toBe(0);
+    destination.end();
+    expect(await tapping).toMatchObject({ complete: true, error: undefined });
+  });
+
   it('ends the source where the destination goes', async () => {
     const tapping = tapMigration(fromSource, toDestination);
     const gone = new Promise((resolve) => source.resume().once('close', resolve));

@@ -112,7 +112,7 @@ async function tell(
   passed: TappedMigration,
   files: readonly RecordedFile[],
   notices: readonly TapNotice[],
-  { listen, connect, limit, json }: TapCommandOptions,
+  { listen, connect, limit, json, dropSwitchoverStart }: TapCommandOptions,
   terminal: Terminal,
 ): Promise<number> {
   const { reader, error, channel, backBytes, otherChannels, answer, forwardBytes } = passed;
@@ -142,18 +142,19 @@ async function tell(
     if (refused !== undefined) terminal.stderr.write(errorLine(refused));
     if (partial !== undefined) terminal.stderr.write(`dirtybitmap: what came is kept in ${printable(partial)}\n`);
   }
-  return exitCode(passed, files, notices);
+  return exitCode(passed, files, notices, dropSwitchoverStart === true);
 }
 
 function exitCode(
   { error, reader, channel }: TappedMigration,
   files: readonly RecordedFile[],
   notices: readonly TapNotice[],
+  changed: boolean,
 ): number {
   const kinds = new Set(notices.map(({ kind }) => kind));
   if (kinds.has('record-failed') || files.some((file) => file.error !== undefined)) return EXIT.ACCESS;
-  // What cannot be seen cannot be recorded, either.
-  const missing = channel === 'tls' && files.length > 0;
+  // What cannot be seen cannot be recorded or changed, either.
+  const missing = channel === 'tls' && (files.length > 0 || changed);
   const bad = error !== undefined || missing || reader.findings.counts.error > 0 || BAD.some((kind) => kinds.has(kind));
   return bad ? EXIT.BAD : EXIT.OK;
 }

@@ -8,6 +8,7 @@ import { jsonText } from '../report/text.js';
 import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
 import { addPlanCommands } from './plan-commands.js';
+import { addTapCommands } from './tap-commands.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWatchCommand } from './watch-commands.js';
 import { addWireCommands } from './wire-commands.js';
@@ -123,6 +124,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
   addPlanCommands(program, terminal, done);
   addWireCommands(program, inputOptions, parseBytes, parseLimit, terminal, done);
   addWatchCommand(program, terminal, done);
+  addTapCommands(program, parseLimit, terminal, done);
   return program;
 }
 

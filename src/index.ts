@@ -8,6 +8,7 @@ export type { Extent } from './bitmap/extents.js';
 export { isGranularity, MAX_GRANULARITY, MIN_GRANULARITY } from './bitmap/granularity.js';
 export { bitmapSha256 } from './bitmap/sha256.js';
 export type { Name } from './bytes/text.js';
+export { BitmapsOnly } from './capture/bitmaps-only.js';
 export { CaptureDecoder, type CaptureEvent } from './capture/capture-decoder.js';
 export { CaptureEncoder, encodeCapture, encodeSection } from './capture/capture-encoder.js';
 export { type CaptureHandler, type CaptureOptions, CaptureParser } from './capture/capture-parser.js';

@@ -9,6 +9,7 @@ import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
 import { addInspectCommand } from './inspect-commands.js';
 import { addPlanCommands } from './plan-commands.js';
+import { addTapCommands } from './tap-commands.js';
 import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWatchCommand } from './watch-commands.js';
 import { addWireCommands } from './wire-commands.js';
@@ -125,6 +126,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
   addWireCommands(program, inputOptions, parseBytes, parseLimit, terminal, done);
   addWatchCommand(program, terminal, done);
   addInspectCommand(program, terminal, done);
+  addTapCommands(program, parseLimit, terminal, done);
   return program;
 }
 

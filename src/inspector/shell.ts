@@ -1,5 +1,6 @@
 import { textSha256 } from '../bitmap/sha256.js';
 import { type Html, html } from '../report/html/escape.js';
+import { pageHead } from '../report/html/page-head.js';
 import { STYLE } from '../report/html/style.js';
 import { SHELL_STYLE } from './shell-style.js';
 
@@ -24,18 +25,8 @@ export function inspectorHtml(version: string, script: string): string {
     `default-src 'none'; script-src 'sha256-${textSha256(script)}'; style-src ${styles}; worker-src blob:; img-src data:`,
     `connect-src 'none'; base-uri 'none'; form-action 'none'`,
   ].join('; ');
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<meta name="dirtybitmap-input" content="">
-<title>dirtybitmap inspector</title>
+  const page = html`${pageHead(policy, 'dirtybitmap inspector')}<meta name="dirtybitmap-input" content="">
 <link rel="icon" href="data:,">
-<style>${STYLE}</style>
 <style>${SHELL_STYLE}</style>
 </head>
 <body>

@@ -8,6 +8,7 @@ import { chainSection } from './chain-section.js';
 import { differenceSection, PATTERNS } from './difference-section.js';
 import { type Html, html } from './escape.js';
 import { hexSection } from './hex-section.js';
+import { pageHead } from './page-head.js';
 import { STYLE } from './style.js';
 import { facts, severityBadge, table } from './tables.js';
 
@@ -27,17 +28,7 @@ export function reportHtml(model: ReportModel): string {
   const policy = `default-src 'none'; style-src 'sha256-${textSha256(style)}'; base-uri 'none'; form-action 'none'`;
   const [first] = inputs;
   const title = inputs.length === 1 && first !== undefined ? first.input : plural(inputs.length, 'input');
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>dirty bitmaps: ${title}</title>
-<style>${STYLE}</style>
-</head>
+  const page = html`${pageHead(policy, `dirty bitmaps: ${title}`)}</head>
 <body>
 ${PATTERNS}
 <header><h1>Dirty bitmaps</h1><p class="muted">${title} · dirtybitmap ${version}</p></header>

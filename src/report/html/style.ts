@@ -85,7 +85,7 @@ figcaption{color:var(--muted);font-size:.8125rem}
 .key{padding:.1em .4em;border-radius:.25em;white-space:nowrap}
 .hex .mark{outline:2px solid var(--error);outline-offset:1px;font-weight:700}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-@media (max-width:40rem){header,main{padding:0 .75rem}.bitmap{margin:1rem -.25rem;padding:.25rem .6rem .75rem}.phase{font-size:20px}.tip,.hint{font-size:21px}.bar{width:4rem}.facts{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}.hex pre{font-size:.75rem}}
+@media (max-width:40rem){header,main{padding-left:.75rem;padding-right:.75rem}.bitmap{margin:1rem -.25rem;padding:.25rem .6rem .75rem}.phase{font-size:20px}.tip,.hint{font-size:21px}.bar{width:4rem}.facts{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}.hex pre{font-size:.75rem}}
 @media print{:root{color-scheme:light}body{font-size:11pt}.bitmap,.findings li,figure,tr{break-inside:avoid}h2,h3,h4,h5{break-after:avoid}
 summary{list-style:none}details::details-content{content-visibility:visible;height:auto}.hint{display:none}.scroll{overflow:visible}
 svg,.badge,.hex span{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

@@ -50,7 +50,7 @@ async function servedAccess(url: string): Promise<RandomAccess> {
 async function ask(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url, { ...init, cache: 'no-store' });
+    response = await fetch(url, init);
   } catch (error) {
     throw failed(`${(error as Error).message}; does dirtybitmap inspect still run?`);
   }

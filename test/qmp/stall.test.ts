@@ -88,7 +88,7 @@ describe('cures', () => {
           actions: [
             {
               type: 'block-dirty-bitmap-add',
-              data: { ...temporary, granularity, persistent: false, disabled: true },
+              data: { ...temporary, granularity, persistent: true, disabled: true },
             },
             { type: 'block-dirty-bitmap-merge', data: { node: 'disk0', target: temporary.name, bitmaps: [b0] } },
             { type: 'block-dirty-bitmap-remove', data: b0 },

@@ -11,13 +11,17 @@ type Status = { readonly status?: string; readonly ram?: object; readonly 'error
 class ScriptedQemu implements QmpExecutor {
   readonly #statuses: Status[];
   readonly #bitmaps: readonly object[];
+  /** Where it says `completed`. */
+  runState: () => string;
+  #last: Status = {};
   asked = 0;
   /** Called with each question of how far it is. */
   onAsk: (time: number) => void = () => {};
 
-  constructor(statuses: Status[], bitmaps: readonly object[] = [{}]) {
+  constructor(statuses: Status[], bitmaps: readonly object[] = [{}], runState = 'postmigrate') {
     this.#statuses = statuses;
     this.#bitmaps = bitmaps;
+    this.runState = () => runState;
   }
 
   async execute<T>(command: string): Promise<T> {
@@ -25,7 +29,11 @@ class ScriptedQemu implements QmpExecutor {
       this.onAsk(++this.asked);
       const status = this.#statuses.length > 1 ? this.#statuses.shift() : this.#statuses[0];
       if (status?.status === 'gone') throw new DirtyBitmapError('qmp-closed', 'the connection ended');
+      this.#last = status ?? {};
       return status as T;
+    }
+    if (command === 'query-status') {
+      return { status: this.#last.status === 'completed' ? this.runState() : 'running' } as T;
     }
     const all = answers([toldNode('disk0', 2 ** 38, this.#bitmaps)]);
     const told: Record<string, unknown> = {
@@ -33,7 +41,6 @@ class ScriptedQemu implements QmpExecutor {
       'query-block': all.drives,
       'query-migrate-capabilities': all.capabilities,
       'query-migrate-parameters': all.parameters,
-      'query-status': all.status,
       'query-version': all.version,
     };
     return told[command] as T;
@@ -88,6 +95,26 @@ describe('watchMigration', () => {
     const { events, result } = await follow(source);
     expect(kinds(events)).toContain(`waiting ${status}`);
     expect(result).toMatchObject({ status, ok: false, error: 'no route' });
+  });
+
+  it('one that completed before the guest ran on is not the one that is followed', async () => {
+    const source = new ScriptedQemu([DONE, DONE, ACTIVE, DONE], [{}], 'running');
+    const { events } = await follow(source);
+    expect(kinds(events)).toEqual([
+      'outlook',
+      'waiting completed',
+      'phase active',
+      'stall',
+      'progress',
+      'phase completed',
+    ]);
+  });
+
+  it('nor is it missed when the next one completes between two questions', async () => {
+    const states = ['running', 'running', 'postmigrate'];
+    const source = new ScriptedQemu([DONE]);
+    source.runState = () => states.shift() ?? 'postmigrate';
+    expect(kinds((await follow(source)).events)).toEqual(['outlook', 'waiting completed', 'phase completed']);
   });
 
   it('ends by its signal while it waits, with what it knows', async () => {

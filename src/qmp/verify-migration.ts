@@ -24,7 +24,7 @@ export interface MigrationVerification {
  * lead at the destination. Counts are equal until the guest runs there, and then only grow. Bits are compared where both ends
  * come with hashes. With `dirty-bitmaps` off, what the source has stored in its images is looked for instead. The source
  * must not have run since.
- * @param before the destination as it was before the start, where it was asked then: what was not there has been sent.
+ * @param before the destination as it was before the start, where it was asked then: what was not there has been sent, and what was has not.
  */
 export function verifyMigration(
   source: MigrationSide,
@@ -92,6 +92,12 @@ function verifyBitmap(
   if (found === undefined || arrived === undefined) {
     return { ...gone, code, destination: there, differences: ['silently lost: it is not there'] };
   }
+  if (before !== undefined && had(before, resolved, name)) {
+    const differences = [
+      'it was there before the start, and QEMU refuses a second one of a name: nothing was sent (unless that one was removed meanwhile: compare with --verify then)',
+    ];
+    return { ...gone, code, destination: there, count: { ...count, destination: arrived.count }, differences };
+  }
   const hashes = [source.hashes.get(planned.bitmap), destination.hashes.get(found)] as const;
   const persistent = resolved.persistent ?? (planned.startFlags & 2) !== 0;
   const { differences, notes } = compareBitmap({ sent, arrived, hashes, persistent, resolved, destination });
@@ -101,7 +107,7 @@ function verifyBitmap(
     verdict: differences.length === 0 ? 'arrived' : 'differs',
     code: differences.length === 0 ? undefined : 'migration-bitmap-differs',
     count: { source: sent.count, destination: arrived.count },
-    proven: same || (before !== undefined && !had(before, resolved, name)),
+    proven: same || before !== undefined,
   };
 }
 

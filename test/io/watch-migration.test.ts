@@ -11,6 +11,8 @@ type Status = { readonly status?: string; readonly ram?: object; readonly 'error
 class ScriptedQemu implements QmpExecutor {
   readonly #statuses: Status[];
   readonly #bitmaps: readonly object[];
+  /** Whether it has its bitmaps only once it has completed. */
+  takes = false;
   /** Where it says `completed`. */
   runState: () => string;
   #last: Status = {};
@@ -35,7 +37,9 @@ class ScriptedQemu implements QmpExecutor {
     if (command === 'query-status') {
       return { status: this.#last.status === 'completed' ? this.runState() : 'running' } as T;
     }
-    const all = answers([toldNode('disk0', 2 ** 38, this.#bitmaps)]);
+    const all = answers([
+      toldNode('disk0', 2 ** 38, this.takes && this.#last.status !== 'completed' ? [] : this.#bitmaps),
+    ]);
     const told: Record<string, unknown> = {
       'query-named-block-nodes': all.nodes,
       'query-block': all.drives,
@@ -70,11 +74,18 @@ describe('watchMigration', () => {
   it('waits for a migration, follows it to its end, and compares both ends', async () => {
     const source = new ScriptedQemu([NONE, NONE, ACTIVE, ACTIVE, ACTIVE, DONE]);
     const destination = new ScriptedQemu([NONE, ACTIVE, DONE]);
+    destination.takes = true;
     const { events, result } = await follow(source, { destination });
     expect(kinds(events)).toEqual([
       ...['outlook', 'waiting none', 'phase active', 'stall', 'progress', 'progress', 'phase completed', 'verified'],
     ]);
     expect(result).toMatchObject({ status: 'completed', ok: true, verification: { ok: true } });
+  });
+
+  it('a bitmap that was there before the start was not sent', async () => {
+    const destination = new ScriptedQemu([NONE, ACTIVE, DONE]);
+    const { result } = await follow(new ScriptedQemu([NONE, ACTIVE, DONE]), { destination });
+    expect(result).toMatchObject({ status: 'completed', ok: false, verification: { bitmaps: [{ verdict: 'lost' }] } });
   });
 
   it('tells when it stalls, and when it no longer does', async () => {

@@ -270,7 +270,7 @@ describeWithQemu('a migration between two real QEMUs', () => {
   it('an earlier migration is not the one that is judged, or followed: its guest runs on', async () => {
     const both = await start(HUGE);
     await both.source.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'b0' });
-    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 20_000 });
+    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 200_000 });
     await both.source.execute('migrate', { uri: 'exec:cat >/dev/null' });
     await both.until(completed);
     await both.source.execute('cont');
@@ -279,6 +279,8 @@ describeWithQemu('a migration between two real QEMUs', () => {
     expect([code, stdout]).toEqual([1, expect.stringMatching(/migration-tried-before.*STALL \(likely\)/s)]);
     expect((await watch(both, '--verify')).stdout).toContain('an earlier one');
     const followed = watch(both, '--interval', '0.05', '--json');
+    // Above the best case: it cannot end by itself.
+    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 1 });
     await both.migrate();
     await both.until(hangs);
     await both.source.execute('migrate-start-postcopy');

@@ -48,6 +48,8 @@ interface MigrationSettings {
   readonly 'max-bandwidth'?: number;
   /** Milliseconds, at most 2000000. */
   readonly 'downtime-limit'?: number;
+  /** Bytes per second to count with for the end; 0 for what is measured. Since QEMU 8.2. */
+  readonly 'avail-switchover-bandwidth'?: number;
   /** Names here and names in the stream. Since QEMU 5.2. */
   readonly 'block-bitmap-mapping'?: readonly MappedNode[];
 }
@@ -97,6 +99,10 @@ export interface QmpCommands {
     readonly arguments: undefined;
     readonly returns: { readonly qemu: { readonly major: number; readonly minor: number; readonly micro: number } };
   };
+  /** Lines for people, as the monitor prints them. */
+  'human-monitor-command': { readonly arguments: { readonly 'command-line': string }; readonly returns: string };
+  /** Of all bits, in their order. */
+  'x-debug-block-dirty-bitmap-sha256': { readonly arguments: BitmapRef; readonly returns: { readonly sha256: string } };
   migrate: { readonly arguments: { readonly uri: string }; readonly returns: object };
   'migrate-set-capabilities': {
     readonly arguments: { readonly capabilities: readonly MigrationCapability[] };

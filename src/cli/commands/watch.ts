@@ -3,7 +3,8 @@ import { type WatchResult, watchMigration } from '../../io/watch-migration.js';
 import type { QmpExecutor } from '../../qmp/commands.js';
 import type { MigrationEvent } from '../../qmp/migration-observer.js';
 import { migrationOutlook } from '../../qmp/migration-outlook.js';
-import { type MigrationSide, queryMigrationSide } from '../../qmp/migration-side.js';
+import type { MigrationSide } from '../../qmp/migration-side.js';
+import { queryMigrationBits, queryMigrationSide } from '../../qmp/query-migration-side.js';
 import { verifyMigration } from '../../qmp/verify-migration.js';
 import { jsonText } from '../../report/text.js';
 import { eventText, outlookText, verificationText } from '../../report/watch-text.js';
@@ -47,7 +48,7 @@ async function verifyAfter(options: WatchCommandOptions, terminal: Terminal): Pr
   if (dstQmp === undefined) throw new DirtyBitmapError('argument', '--verify needs --dst-qmp SOCKET');
   const [source, destination] = await Promise.all(
     [qmp, dstQmp].map((address) =>
-      withQmp({ qmp: address, timeout }, async (end) => await queryMigrationSide(end.qmp)),
+      withQmp({ qmp: address, timeout }, async (end) => await queryMigrationBits(end.qmp)),
     ),
   );
   const verification = verifyMigration(source as MigrationSide, destination as MigrationSide);

@@ -71,6 +71,7 @@ export class CaptureReader {
   #bytes = 0;
   #stopped = false;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: CaptureReaderOptions = {}) {
     const limits = resolveLimits(options.limits);
     this.findings = new Findings(limits.maxFindings);

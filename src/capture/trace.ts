@@ -101,6 +101,7 @@ export class Tracer {
   #items: TraceItem[] = [];
   readonly #scratch = new ByteWriter(512);
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: TraceOptions = {}) {
     // Events are taken as they arise, because where the parser stands then is the same however the input is cut.
     const emit = (event: CaptureEvent | ChunkEvent | BadChunkEvent): void => this.#event(event);

@@ -45,8 +45,9 @@ export class ChainCache {
   #generation = 0;
 
   /**
-   * @param ask asks QEMU.
-   * @param note is told what the cache does.
+   * A cache that knows nothing yet.
+   * @param ask asks QEMU how it is now, as `queryState` does.
+   * @param note is told what is asked, kept and dropped, and why.
    */
   constructor(ask: () => Promise<LiveState>, note: (note: CacheNote) => void = () => {}) {
     this.#ask = ask;

@@ -53,12 +53,14 @@ export class QmpSession {
   #nextId = 1;
   #error: DirtyBitmapError | undefined;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(limits: Partial<Limits> = {}) {
     const { maxQmpBytes, maxQmpCommands } = resolveLimits(limits);
     this.#framer = new JsonFramer(maxQmpBytes);
     this.#maxWaiting = maxQmpCommands;
   }
 
+  /** Where the conversation stands: see {@link QmpState}. */
   get state(): QmpState {
     return this.#state;
   }

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { run } from '../../src/cli/program.js';
+import { assertDocumented } from './json-schemas.js';
 
 /** What a run of the command line left. */
 export interface CliResult {
@@ -9,13 +10,18 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs the command line in this process, with streams that collect. */
+/**
+ * Runs the command line in this process, with streams that collect.
+ * @throws Error for JSON that is not as its schema says.
+ */
 export async function runCli(...args: string[]): Promise<CliResult> {
   const out: Uint8Array[] = [];
   const err: Uint8Array[] = [];
   const code = await run(args, { stdout: collect(out), stderr: collect(err), env: {}, version: '0.0.0' });
   const stdoutBytes = Buffer.concat(out);
-  return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: Buffer.concat(err).toString() };
+  const stdout = stdoutBytes.toString();
+  assertDocumented(args, stdout);
+  return { code, stdoutBytes, stdout, stderr: Buffer.concat(err).toString() };
 }
 
 function collect(into: Uint8Array[]): NodeJS.WriteStream {

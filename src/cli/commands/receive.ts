@@ -13,7 +13,16 @@ import { LiveMigration } from '../live-migration.js';
 import { nativeSha256 } from '../native-sha256.js';
 import { ReceivedTargets, type TargetOptions, type WrittenTarget } from '../received-targets.js';
 import { onSignals } from '../signals.js';
-import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
+import {
+  type ErrorDocument,
+  EXIT,
+  errorDocument,
+  errorLine,
+  exitCodeOf,
+  painter,
+  type Terminal,
+  writeOut,
+} from '../terminal.js';
 
 /** What `receive` can be asked. */
 export interface ReceiveCommandOptions extends TargetOptions {
@@ -135,13 +144,22 @@ async function tell(
   return complete && findings.counts.error === 0 ? EXIT.OK : EXIT.BAD;
 }
 
-/** The document of `info`, and what became of it here. */
+/** The JSON document of `receive --json`: that of `info`, and what became of it here. */
+export interface ReceivedDocument extends InfoDocument, Partial<ErrorDocument> {
+  readonly written: readonly (Pick<WrittenTarget, 'output' | 'format' | 'bitmaps'> & {
+    /** Of a file; null for an image. */
+    readonly bytes: number | null;
+  })[];
+  /** The file with what came of a migration that did not come to its end. */
+  readonly partial: string | null;
+}
+
 function receivedDocument(
   document: InfoDocument,
   error: DirtyBitmapError | undefined,
   written: readonly WrittenTarget[] | undefined,
   partial: string | undefined,
-): object {
+): ReceivedDocument {
   return {
     ...document,
     written: (written ?? []).map(({ lines: _lines, bytes, ...one }) => ({ ...one, bytes: bytes ?? null })),

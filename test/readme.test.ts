@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ReadmeMigration } from './support/readme-migration.js';
@@ -75,8 +77,11 @@ function runs(these: readonly RegExpExecArray[]): void {
 /** What a command of the README prints, standard output and then standard error, and its exit code where it is not 0. */
 async function outputOf(command: string): Promise<string> {
   const words = ReadmeMigration.means(command) ? await migration.prepare(command) : command.split(' ');
-  const args = words.map((word) => word.replace(/^vectors\//, `${ROOT}vectors/`));
-  const { stdout, stderr, code } = await runCli(...args);
-  const text = `${stdout}${stderr}`.replaceAll(`${ROOT}vectors/`, 'vectors/');
+  const written = mkdtempSync(join(tmpdir(), 'dirtybitmap-readme-'));
+  const inPlace = (word: string): string =>
+    word.replace(/^vectors\//, `${ROOT}vectors/`).replace(/^\w+\.html$/, `${written}/$&`);
+  const { stdout, stderr, code } = await runCli(...words.map(inPlace));
+  rmSync(written, { recursive: true });
+  const text = `${stdout}${stderr}`.replaceAll(`${ROOT}vectors/`, 'vectors/').replaceAll(`${written}/`, '');
   return code === 0 ? text : `${text}exit code ${code}\n`;
 }

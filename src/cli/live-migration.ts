@@ -1,5 +1,4 @@
 import type { MultiBar, SingleBar } from 'cli-progress';
-import { printable } from '../bytes/text.js';
 import type { IncomingMigration } from '../capture/incoming-migration.js';
 import { findingText } from '../report/info-text.js';
 import { bitmapProgress, completeText, phaseText } from '../report/migration-text.js';
@@ -37,7 +36,7 @@ export class LiveMigration {
   static async begin(terminal: Terminal, sizeOf: (node: string) => number | undefined): Promise<LiveMigration> {
     if (terminal.stderr.isTTY !== true) return new LiveMigration(terminal, undefined, sizeOf);
     const { MultiBar } = await import('cli-progress');
-    const format = '{label} [{bar}] {percentage}%  {covered}  ETA {eta_formatted}';
+    const format = '{label} [{bar}] {percentage}%  {came}  ETA {eta_formatted}';
     const bars = new MultiBar({ format, stream: terminal.stderr, clearOnComplete: true, hideCursor: true });
     return new LiveMigration(terminal, bars, sizeOf);
   }
@@ -61,19 +60,24 @@ export class LiveMigration {
     // Bitmaps may be many, and pieces more: once for each step.
     if (now - this.#drawn < STEP && phase !== 'complete') return;
     this.#drawn = now;
+    this.#draw(incoming, now);
     for (const bitmap of reader.bitmaps) {
       if (!bitmap.complete || this.#toldComplete.has(bitmap)) continue;
       this.#toldComplete.add(bitmap);
       this.say(completeText(bitmap));
     }
-    this.#draw(incoming, now);
   }
 
   /** A line that stays. */
   say(text: string): void {
     const line = `dirtybitmap: ${text}\n`;
-    if (this.#bars === undefined) this.#terminal.stderr.write(line);
-    else this.#bars.log(line);
+    if (this.#bars === undefined || this.#total === undefined) {
+      this.#terminal.stderr.write(line);
+      return;
+    }
+    this.#bars.log(line);
+    // What waits for the next drawing would be lost where there is none.
+    this.#bars.update();
   }
 
   stop(): void {
@@ -96,10 +100,10 @@ export class LiveMigration {
     const all = { label: phase, bytes: formatBytes(reader.bytes), rate };
     this.#total ??= this.#bars.create(0, 0, all, { format: '{label}  {bytes}  {rate}' });
     this.#total.update(reader.bytes, all);
-    for (const { label, covered, size, complete } of bitmapProgress(reader.bitmaps, this.#sizeOf)) {
+    for (const { label, covered, size, wireBytes, complete } of bitmapProgress(reader.bitmaps, this.#sizeOf)) {
       const row = this.#rows.get(label) ?? this.#row(label, size);
       if (size !== undefined) row?.setTotal(size);
-      row?.update(covered, { label, covered: formatBytes(covered) });
+      row?.update(covered, { label, covered: formatBytes(covered), came: formatBytes(wireBytes) });
       if (complete) row?.stop();
     }
   }
@@ -107,8 +111,8 @@ export class LiveMigration {
   /** A bar; without the size of the disk only how much was told of. */
   #row(label: string, size: number | undefined): SingleBar | undefined {
     if (this.#rows.size >= MAX_BARS) return undefined;
-    const format = size === undefined ? { format: '{label}  {covered} of the disk' } : {};
-    const row = this.#bars?.create(size ?? 0, 0, { label: printable(label), covered: '' }, format);
+    const format = size === undefined ? { format: '{label}  {covered} of the disk, {came}' } : {};
+    const row = this.#bars?.create(size ?? 0, 0, { label, covered: '', came: '' }, format);
     if (row !== undefined) this.#rows.set(label, row);
     return row;
   }

@@ -87,6 +87,7 @@ function reportBitmap(node: BitmapSet['nodes'][number] | undefined, bitmap: SetB
     persistent,
     complete: true,
     coveredBytes: knownEnd(node ?? { size: bits.size }, bitmap) ?? dirtyEnd(bitmap),
+    diskEnd: bitmap.diskEnd === true || (node === undefined ? bits.size : node.size) !== undefined,
     bits,
   };
 }

@@ -95,6 +95,7 @@ export function buildProgram(terminal: Terminal, done: (code: number) => void): 
     .description('the dirty extents of one bitmap')
     .option('--bitmap <name>', 'NODE/NAME or NAME; may be left out where there is only one')
     .option('--chain', 'of all layers of the backing chain of a qcow2 image together')
+    .addOption(new Option('--graph', 'a picture of the disk instead of a list').conflicts('json'))
     .option('--json', 'the shape of nbdinfo --map --json')
     .action(async (input, options) => {
       const { map } = await import('./commands/map.js');

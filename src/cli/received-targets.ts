@@ -1,6 +1,8 @@
+import { stat } from 'node:fs/promises';
 import { printable, quoted } from '../bytes/text.js';
 import type { CaptureReader } from '../capture/capture-reader.js';
-import { DirtyBitmapError } from '../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
+import { hasWriter } from '../io/image-lock.js';
 import { checkOutput } from '../io/write-file.js';
 import { formatBytesExact, plural } from '../report/text.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
@@ -32,6 +34,8 @@ interface ImageTarget {
   readonly path: string;
   /** Bytes of its disk. */
   readonly size: number;
+  /** Device and inode. */
+  readonly file: string;
 }
 
 /** What was written. */
@@ -45,11 +49,15 @@ export interface WrittenTarget {
   readonly lines: readonly string[];
 }
 
+/** Files of partial results beside a target, at most. */
+const MAX_PARTIALS = 100;
+
 /** The targets of a migration that is received: checked before it begins, written when all bitmaps are there. */
 export class ReceivedTargets {
   readonly #options: TargetOptions;
   readonly #images: readonly ImageTarget[];
   readonly #terminal: Terminal;
+  #written: WrittenTarget[] = [];
 
   private constructor(options: TargetOptions, images: readonly ImageTarget[], terminal: Terminal) {
     this.#options = options;
@@ -74,6 +82,10 @@ export class ReceivedTargets {
       throw new DirtyBitmapError('argument', '--rest is about images: give --into qcow2:IMAGE');
     }
     const images = await Promise.all(into.map((text) => imageTarget(text, limit)));
+    const files = new Set(images.map(({ file }) => file));
+    if (files.size < images.length) {
+      throw new DirtyBitmapError('argument', '--into: one image was given twice; each takes the bitmaps of one node');
+    }
     const targets = new ReceivedTargets(options, images, terminal);
     await targets.checkFree();
     return targets;
@@ -89,6 +101,21 @@ export class ReceivedTargets {
     return this.#images.find((image) => image.node === node || image.node === undefined)?.size;
   }
 
+  /** Says that another migration begins. */
+  begin(): void {
+    this.#written = [];
+  }
+
+  /** Whether what was written would be in the way of the next migration. */
+  get taken(): boolean {
+    return this.#written.length > 0 && this.#options.force !== true;
+  }
+
+  /** What was written of this migration, also where {@link ReceivedTargets.write} failed then. */
+  get written(): readonly WrittenTarget[] {
+    return this.#written;
+  }
+
   /** @throws DirtyBitmapError `output-exists`, `file-access`. */
   async checkFree(): Promise<void> {
     const { output, force } = this.#options;
@@ -96,18 +123,19 @@ export class ReceivedTargets {
   }
 
   /**
-   * Writes all that came, each target as a whole or not at all; images only when each of them was found to take it.
+   * Writes all that came, each target as a whole or not at all, and none before each image was asked whether it takes it.
+   * What a later one refuses all the same does not undo those before: see {@link ReceivedTargets.written}.
    * @throws DirtyBitmapError the first fault of the stream; `complete-missing`; `dirty-bitmap-absent`; what a target
    * cannot hold.
    */
-  async write(reader: CaptureReader): Promise<readonly WrittenTarget[]> {
-    if (this.none) return [];
+  async write(reader: CaptureReader): Promise<void> {
+    if (this.none) return;
     assertAllThere(reader);
     const set = this.#chosen(reader.set);
     const images = this.#images.map((image) => ({ image, set: this.#setOf(image, set) }));
     this.#assertNoneLeft(set, images);
     for (const one of images) await this.#commit(one.image, one.set, true);
-    const written: WrittenTarget[] = [];
+    const written = this.#written;
     const { output, outputFormat = 'set' } = this.#options;
     if (output !== undefined) {
       const bytes = await writeSet(set, { ...this.#options, output, outputFormat, onSignals: false }, this.#terminal);
@@ -117,22 +145,33 @@ export class ReceivedTargets {
       written.push({ output, format: outputFormat, bitmaps: count, bytes, lines });
     }
     for (const one of images) written.push(await this.#commit(one.image, one.set, false));
-    return written;
   }
 
   /**
    * Keeps what came of a migration that did not come to its end, beside the target: a set tells how far each bitmap is
-   * known.
+   * known. A file that is there stays: it may be all that is left of an earlier one.
    * @returns the file; undefined where no bitmap had come, or nothing was to be written.
+   * @throws DirtyBitmapError `file-access`; `limit` where there are more extents than a set may have.
    */
   async writePartial(reader: CaptureReader): Promise<string | undefined> {
     const { output, limit } = this.#options;
     const beside = output === undefined || output === '-' ? this.#images[0]?.path : output;
-    if (beside === undefined || reader.bitmaps.length === 0) return undefined;
-    const partial = `${beside}.partial`;
-    const how = { output: partial, outputFormat: 'set', force: true, onSignals: false } as const;
-    await writeSet(reader.set, { ...how, ...(limit && { limit }) }, this.#terminal);
-    return partial;
+    if (beside === undefined || reader.bitmaps.length === 0 || !(await isFileOrFree(beside))) return undefined;
+    for (let turn = 1; ; turn++) {
+      const partial = turn === 1 ? `${beside}.partial` : `${beside}.partial.${turn}`;
+      const how = { output: partial, outputFormat: 'set', onSignals: false, ...(limit && { limit }) } as const;
+      try {
+        await checkOutput(partial);
+        await writeSet(reader.set, how, this.#terminal).catch(async (error: unknown) => {
+          // Extents in JSON are limited; words in MessagePack are as many as the bits.
+          if (!isDirtyBitmapError(error) || error.code !== 'limit') throw error;
+          return await writeSet(reader.set, { ...how, msgpack: true }, this.#terminal);
+        });
+        return partial;
+      } catch (error) {
+        if (!isDirtyBitmapError(error) || error.code !== 'output-exists' || turn >= MAX_PARTIALS) throw error;
+      }
+    }
   }
 
   #chosen(set: BitmapSet): BitmapSet {
@@ -181,14 +220,28 @@ export class ReceivedTargets {
   }
 }
 
-/** @throws DirtyBitmapError `argument`; as `readImage`. */
+async function isFileOrFree(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found === undefined || found.isFile();
+}
+
+/** @throws DirtyBitmapError `argument`; `image-locked`; as `readImage`. */
 async function imageTarget(text: string, limits: OutputOptions['limit']): Promise<ImageTarget> {
   const [, node, path] = /^(?:(.+?)=)?qcow2:(.+)$/s.exec(text) ?? [];
   if (path === undefined) {
     throw new DirtyBitmapError('argument', `--into ${quoted(text)}: expected qcow2:IMAGE or NODE=qcow2:IMAGE`);
   }
   const { header } = await openImage(path, { limits });
-  return { node, path, size: header.virtualSize };
+  await assertUnused(path);
+  const { dev, ino } = await stat(path);
+  return { node, path, size: header.virtualSize, file: `${dev} ${ino}` };
+}
+
+/** The image of the source itself is the likeliest mistake: better said before its guest has stopped. */
+async function assertUnused(path: string): Promise<void> {
+  if ((await hasWriter(path)) !== true) return;
+  const message = `${quoted(path, 256)} is open for writing elsewhere; close it there, or take another image`;
+  throw new DirtyBitmapError('image-locked', message);
 }
 
 /** Who goes on with bitmaps that are not whole loses changes. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { styleText } from 'node:util';
 import { printable } from '../bytes/text.js';
 import type { DirtyBitmapError } from '../errors.js';
+import type { BarShape } from '../report/density-bar.js';
 import type { Paint } from '../report/info-text.js';
 import type { Code } from '../rules.js';
 
@@ -84,9 +85,21 @@ export async function writeOut(terminal: Terminal, text: string | Uint8Array): P
   await Promise.race([once(terminal.stdout, 'drain'), once(terminal.stdout, 'close')]);
 }
 
+/** Whether a person looks at it: only then is anything drawn that was not asked for. */
+export function isTerminal(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true;
+}
+
+/** How bars are drawn: ASCII where NO_COLOR is set, the terminal is a dumb one, or the locale is not UTF-8. */
+export function barShape({ stdout, env }: Terminal): BarShape {
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
+  const unicode = /utf-?8/i.test(locale) && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  return { unicode, columns: stdout.columns || 80 };
+}
+
 /** Colours for a terminal; none where the output is no terminal or NO_COLOR is set. */
 export function painter(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv): Paint {
-  const colour = stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  const colour = isTerminal(stream) && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   if (!colour) return (text) => text;
   const colours = { error: 'red', warning: 'yellow', info: 'cyan', good: 'green' } as const;
   return (text, severity) => styleText(colours[severity], text);

@@ -40,7 +40,10 @@ export function addWireCommands(
       list,
     )
     .addOption(restOption())
-    .option('--once', 'end after the first migration; else wait for the next')
+    .option(
+      '--once',
+      'end after the first migration; else after the first that was written, and with --force or without an output never',
+    )
     .option('--force', 'overwrite the output where it is there; with --into bitmaps of the same names')
     .option('--machine <name>', 'of a capture: machine type of the QEMU that loads it (default: none)')
     .addOption(new Option('--profile <profile>', 'as QEMU sends (default), or the smallest it takes').choices(PROFILES))

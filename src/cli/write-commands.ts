@@ -50,6 +50,16 @@ export function addWriteCommands(
       const { merge } = await import('./commands/merge.js');
       done(await merge(inputs, options, terminal));
     });
+
+  inputOptions(program.command('report').argument('<input...>', 'any inputs; of two the differences are shown, too'))
+    .description('a page with pictures of what is in the inputs; exit code 1 where one of them has errors, as of info')
+    .requiredOption('-o, --output <file>', 'where to, HTML; - is standard output')
+    .option('--force', 'overwrite the output where it is there')
+    .option('--chain', 'with all layers of the backing chains of qcow2 images')
+    .action(async (inputs, options) => {
+      const { report } = await import('./commands/report.js');
+      done(await report(inputs, options, terminal));
+    });
 }
 
 function outputOptions(command: Command): Command {

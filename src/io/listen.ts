@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { basename, dirname, isAbsolute } from 'node:path';
 import { quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import { type Address, formatAddress } from './address.js';
@@ -18,6 +18,8 @@ export interface ListenOptions {
 
 /** How long a socket that is there may take to say that it is alive, in milliseconds. */
 const PATIENCE = 2000;
+/** A line of /proc/net/unix whose socket listens (flag 0x10000), with its path. */
+const LISTENING = /^\S+ \S+ \S+ [\da-f]*1[\da-f]{4} \S+ \S+ +\d+ ([^@\n].*)$/gm;
 /** Owner alone reads and writes. */
 const MODE = 0o600;
 
@@ -122,6 +124,8 @@ async function clearPath(address: Address & { readonly kind: 'unix' }): Promise<
     return;
   }
   if (!found.isSocket()) throw inUse(address, 'what is there is no socket');
+  // A QEMU with -incoming takes one connection only: it would not survive being asked.
+  if (isListenedOn(path)) throw inUse(address, 'somebody listens there');
   try {
     (await connectTo(address, { timeout: PATIENCE })).destroy();
   } catch (error) {
@@ -131,6 +135,30 @@ async function clearPath(address: Address & { readonly kind: 'unix' }): Promise<
     return;
   }
   throw inUse(address, 'somebody listens there');
+}
+
+/** Whether the kernel lists a socket at a path that takes connections. Those of other network namespaces it does not list. */
+function isListenedOn(path: string): boolean {
+  let table: string;
+  try {
+    table = readFileSync('/proc/net/unix', 'latin1');
+  } catch {
+    return false;
+  }
+  const name = Buffer.from(path).toString('latin1');
+  return [...table.matchAll(LISTENING)].some(([, bound = '']) => {
+    // Where a path was given as relative, nobody knows to which folder.
+    return bound === name || (!isAbsolute(bound) && basename(bound) === basename(name)) || sameFile(bound, path);
+  });
+}
+
+function sameFile(bound: string, path: string): boolean {
+  try {
+    const [a, b] = [statSync(Buffer.from(bound, 'latin1')), statSync(path)];
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false;
+  }
 }
 
 function inUse(address: Address, why: string): DirtyBitmapError {

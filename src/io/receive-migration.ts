@@ -26,7 +26,12 @@ export interface ReceivedMigration {
   readonly phase: MigrationPhase;
   /** Whether the stream came to its end. */
   readonly complete: boolean;
-  /** Why the connection ended before the stream: `peer-closed`, `peer-stalled`, what a signal was aborted with. */
+  /** Whether {@link ReceiveOptions.keep} was called and did not fail. */
+  readonly kept: boolean;
+  /**
+   * What `keep` threw, or why the connection ended before the stream: `peer-closed`, `peer-stalled`, what a signal was
+   * aborted with.
+   */
   readonly error: Error | undefined;
 }
 
@@ -37,9 +42,7 @@ const QUIET = 2000;
 /**
  * Takes a migration as its destination and keeps the bitmaps; RAM and devices are dropped as they come. A source with a
  * return path gets the answers that it waits for. The connection is closed at the end. What comes is bounded by the
- * limits, however long it is.
- * @throws what `keep` throws, after the source was told; nothing where the stream is bad or the connection breaks: see the
- * result.
+ * limits, however long it is. Nothing throws, be the stream bad or the connection broken: see the result.
  * @example
  * const listener = await Listener.open(parseAddress('unix:/run/bitmaps.sock'));
  * const { reader, complete } = await receiveMigration(await listener.accept());
@@ -51,10 +54,25 @@ export async function receiveMigration(
   const stream = duplexOf(connection);
   const incoming = new IncomingMigration({ ...(options.limits && { limits: options.limits }) });
   const watchdog = new Watchdog(stream, options, 'nothing has come');
-  let error: Error | undefined;
-  let kept: Promise<void> | undefined;
-  const keep = (): Promise<void> => (kept ??= finish(stream, incoming, options));
-  const quiet = new QuietEnd(stream, incoming, keep);
+  let broke: Error | undefined;
+  let failure: Error | undefined;
+  let kept = false;
+  let keeping: Promise<void> | undefined;
+  const keep = (): Promise<void> => {
+    // From here on it is we who take our time.
+    watchdog.stop();
+    keeping ??= finish(stream, incoming, options).then(
+      () => {
+        kept = true;
+      },
+      (error: Error) => {
+        failure = error;
+        stream.destroy();
+      },
+    );
+    return keeping;
+  };
+  const quiet = new QuietEnd(incoming, keep);
   try {
     for await (const piece of stream as AsyncIterable<Uint8Array>) {
       watchdog.touch();
@@ -67,18 +85,21 @@ export async function receiveMigration(
       setTimeout(() => stream.destroy(), options.linger ?? LINGER).unref();
     }
   } catch (cause) {
-    if (kept !== undefined) await kept;
-    // A source that is done may close as it likes.
-    if (incoming.phase !== 'complete') error = causeOf(cause, options.signal);
+    broke = causeOf(cause, options.signal);
   } finally {
     watchdog.stop();
     quiet.stop();
+    await keeping;
     stream.destroy();
   }
   incoming.reader.finish();
   const { complete } = incoming.reader.summary;
   if (complete) await keep();
-  return { reader: incoming.reader, phase: complete ? 'complete' : incoming.phase, complete, error };
+  return {
+    ...{ reader: incoming.reader, phase: complete ? 'complete' : incoming.phase, complete, kept },
+    // A source that is done may close as it likes.
+    error: failure ?? (complete || kept ? undefined : broke),
+  };
 }
 
 /** Keeps the bitmaps, then tells the source; an answer that it does not wait for any more is no fault. */
@@ -103,13 +124,13 @@ class QuietEnd {
   readonly #timer: NodeJS.Timeout;
   #last = performance.now();
 
-  constructor(stream: Duplex, incoming: IncomingMigration, keep: () => Promise<void>) {
+  constructor(incoming: IncomingMigration, keep: () => Promise<void>) {
     this.#timer = setInterval(() => {
       if (performance.now() - this.#last < QUIET || !incoming.returnPath || incoming.phase !== 'switchover') return;
       const { bitmaps } = incoming.reader;
       if (bitmaps.length === 0 || !bitmaps.every(({ complete }) => complete)) return;
       this.stop();
-      keep().catch((error: Error) => stream.destroy(error));
+      void keep();
     }, QUIET / 4);
     this.#timer.unref();
   }

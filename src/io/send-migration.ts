@@ -49,7 +49,13 @@ export async function sendMigration(
 ): Promise<SentMigration> {
   const stream = duplexOf(connection);
   const { machine, profile, returnPath = true, signal } = options;
-  const limit = options.rate === undefined ? undefined : new RateLimit(options.rate);
+  let limit: RateLimit | undefined;
+  try {
+    limit = assertSendable(set, options);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
   const answers = new Answers(stream);
   const watchdog = new Watchdog(stream, options, 'the other side has taken nothing and said nothing');
   let bytes = 0;
@@ -80,6 +86,21 @@ export async function sendMigration(
     watchdog.stop();
     stream.destroy();
   }
+}
+
+/**
+ * Refuses what could not be sent. A QEMU with `-incoming` takes one connection only, and ends where nothing comes of it: ask
+ * this before you connect.
+ * @throws DirtyBitmapError `argument` for a rate or a machine type; as `encodeCapture`.
+ */
+export function assertSendable(
+  set: BitmapSet,
+  { rate, machine, profile }: Pick<SendOptions, 'rate' | 'machine' | 'profile'>,
+): RateLimit | undefined {
+  const limit = rate === undefined ? undefined : new RateLimit(rate);
+  // What is wrong is said before the first piece.
+  for (const _piece of encodeCapture(set, { machine, profile })) break;
+  return limit;
 }
 
 /** A piece in parts, each when its time has come. */

@@ -6,13 +6,17 @@ import { type Column, formatBytes, formatBytesExact, formatTable, plural } from 
 /** Colours a severity; without colour, the text as it is. */
 export type Paint = (text: string, severity: Finding['severity'] | 'good') => string;
 
-/** The lines that `info` prints for a person. */
-export function infoText(info: InfoDocument, paint: Paint): string[] {
+/**
+ * The lines that `info` prints for a person.
+ * @param bars pictures of the bitmaps, which go below their table.
+ */
+export function infoText(info: InfoDocument, paint: Paint, bars: readonly string[] = []): string[] {
   const name = info.input === '-' ? 'standard input' : printable(info.input);
   const lines = [`${name}: ${info.format}, ${formatBytesExact(info.bytes)}`];
   if (info.capture !== undefined && info.capture.version !== null) lines.push(...captureText(info.capture, paint));
   if (info.qcow2 !== undefined) lines.push(...qcow2Text(info.qcow2, paint));
   lines.push('', ...bitmapsText(info.bitmaps, info.format));
+  if (bars.length > 0) lines.push('', ...bars);
   if (info.findings.length > 0) lines.push('', ...info.findings.map((finding) => findingText(finding, paint)));
   return lines;
 }

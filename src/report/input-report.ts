@@ -20,6 +20,8 @@ export interface ReportBitmap {
   readonly complete: boolean;
   /** End of what is known, in bytes of the disk. */
   readonly coveredBytes: number;
+  /** Whether the disk ends there, as far as the input tells. */
+  readonly diskEnd?: boolean | undefined;
   /** Bytes of its chunks on the wire. */
   readonly wireBytes?: number;
   readonly chunks?: { readonly data: number; readonly zeroes: number };

@@ -30,6 +30,8 @@ export interface BitmapProgress {
   readonly covered: number;
   /** Bytes of the disk; undefined where nothing tells. The wire does not. */
   readonly size: number | undefined;
+  /** Bytes that came of it. */
+  readonly wireBytes: number;
   readonly complete: boolean;
 }
 
@@ -44,9 +46,10 @@ export function bitmapProgress(
   for (const { node, complete, diskEnd, coveredBytes } of bitmaps) {
     if (complete && diskEnd) known.set(node.text, coveredBytes);
   }
-  return bitmaps.map(({ node, name, complete, coveredBytes }) => ({
+  return bitmaps.map(({ node, name, complete, coveredBytes, wireBytes }) => ({
     label: printable(`${node.text}/${name.text}`),
     covered: coveredBytes,
+    wireBytes,
     size: complete ? coveredBytes : (sizeOf(node.text) ?? known.get(node.text)),
     complete,
   }));

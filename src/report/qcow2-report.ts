@@ -22,7 +22,7 @@ export function qcow2Bitmap(bitmap: Qcow2Bitmap, { header }: Qcow2Image): Report
   const { name, granularity, auto, trust, bits } = bitmap;
   return {
     ...{ node: undefined, name, granularity, recording: auto, persistent: true },
-    ...{ complete: bits !== undefined, coveredBytes: bits === undefined ? 0 : header.virtualSize },
+    ...{ complete: bits !== undefined, coveredBytes: bits === undefined ? 0 : header.virtualSize, diskEnd: true },
     ...{ trust, flags: flagNames(bitmap), bits },
   };
 }

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,9 @@ beforeEach(() => {
   out = join(folder, 'out.json');
 });
 afterEach(() => rmSync(folder, { recursive: true }));
+
+const nodeOf = (filename: string): string =>
+  JSON.stringify({ driver: 'qcow2', 'node-name': 'disk0', file: { driver: 'file', filename } });
 
 /** Begins to receive, and goes on when it listens, or has refused to. */
 async function start(...args: string[]): Promise<{ readonly result: Promise<CliResult> }> {
@@ -54,6 +57,75 @@ describe('receive', () => {
     const loops = await runCli('receive', '--listen', address, '--json');
     expect([loops.code, loops.stderr]).toEqual([2, expect.stringContaining('give --once too')]);
     expect(readFileSync(out, 'utf8')).toBe('precious');
+  });
+
+  it('refuses an image that is given twice, or that somebody has open', async () => {
+    const image = join(folder, 'a.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', image, '64M']);
+    symlinkSync(image, join(folder, 'b.qcow2'));
+    const into = ['--into', `disk0=qcow2:${image}`, '--into', `disk1=qcow2:${join(folder, 'b.qcow2')}`];
+    const twice = await runCli('receive', '--listen', address, ...into);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('one image was given twice')]);
+    const holder = await Qemu.start('qemu-system-x86_64', ['-machine', 'none', '-blockdev', nodeOf(image)], folder);
+    const locked = await runCli('receive', '--listen', address, '--into', `qcow2:${image}`);
+    expect([locked.code, locked.stderr]).toEqual([3, expect.stringContaining('image-locked')]);
+    await holder.quit();
+  });
+
+  it('writes nothing beside the set to standard output with -o -', async () => {
+    const { result } = await start('-o', '-', '--once');
+    const socket = await connectTo(parseAddress(address));
+    socket.end(readStream(vectorOf('captures/small-qcow2-persistent.bin'))).resume();
+    const { code, stdout } = await result;
+    expect([code, JSON.parse(stdout).nodes.length]).toEqual([0, 1]);
+  });
+
+  it('never takes the place of what came before of another migration', async () => {
+    writeFileSync(`${out}.partial`, 'precious');
+    const { result } = await start('-o', out, '--once');
+    const socket = await connectTo(parseAddress(address));
+    socket.end(readStream(vectorOf('captures/small-qcow2-persistent.bin')).subarray(0, 700)).resume();
+    const { code, stderr } = await result;
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`kept in ${out}.partial.2`)]);
+    expect(stderr).toContain('the source does not store its persistent bitmaps any more');
+    expect(readFileSync(`${out}.partial`, 'utf8')).toBe('precious');
+  });
+
+  it('with --json tells in one document what could not be written, and what was', async () => {
+    const image = join(folder, 'a.qcow2');
+    // A disk of another size.
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', image, '32M']);
+    const { result } = await start('--into', `qcow2:${image}`, '--once', '--json');
+    const socket = await connectTo(parseAddress(address));
+    socket.end(readStream(vectorOf('captures/small-qcow2-persistent.bin'))).resume();
+    const { code, stdout } = await result;
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      bitmaps: [{ name: 'b0', count: 3_342_336 }],
+      written: [],
+      partial: `${image}.partial`,
+      error: { code: 'size-differs' },
+    });
+  });
+
+  it('does not say that all is well when it is ended before a migration came', async () => {
+    const { result } = await start('-o', out, '--once', '--json');
+    process.emit('SIGINT', 'SIGINT');
+    const { code, stdout } = await result;
+    expect([code, JSON.parse(stdout)]).toMatchObject([3, { error: { code: 'peer-closed' } }]);
+  });
+
+  it('ends without --once when what it wrote is in the way of the next', async () => {
+    const { result } = await start('-o', out);
+    for (const bytes of [700, Number.POSITIVE_INFINITY]) {
+      const socket = await connectTo(parseAddress(address));
+      const stream = readStream(vectorOf('captures/small-qcow2-persistent.bin'));
+      await new Promise((resolve) => socket.once('close', resolve).resume().end(stream.subarray(0, bytes)));
+    }
+    const { code, stderr } = await result;
+    // That of the worst migration.
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is in the way of the next migration')]);
+    expect(existsSync(out)).toBe(true);
   });
 
   it.each([
@@ -107,12 +179,10 @@ describe('receive', () => {
     }
     const third = await connectTo(parseAddress(address));
     third.on('error', () => {}).write(stream.subarray(0, 700));
-    // The others may have said it too, where they were slow.
-    while (!stderr.split('a source has connected')[3]?.includes('switchover: ') && child.exitCode === null)
-      await sleep(10);
+    while (stderr.split('switchover: ').length < 4 && child.exitCode === null) await sleep(10);
     child.kill('SIGTERM');
     expect(await ended).toBe(3);
-    expect(stderr).toContain('the migration was ended here: SIGTERM came');
+    expect(stderr).toContain('the migration was ended here in the middle: SIGTERM came');
     expect(stderr).toContain(`what came is kept in ${out}.partial`);
     expect(existsSync(join(folder, 'in.sock'))).toBe(false);
     expect(JSON.parse(readFileSync(out, 'utf8')).nodes).toHaveLength(1);

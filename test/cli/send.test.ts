@@ -32,6 +32,9 @@ describe('send', () => {
   it.each([
     [['--connect', 'nonsense'], 'expected unix:PATH or tcp:HOST:PORT'],
     [['--rate', 'fast'], 'expected bytes: 4096'],
+    // Before it connects: a QEMU takes one connection only.
+    [['--rate', '0'], 'expected at least 1 byte per second'],
+    [['--machine', 'x'.repeat(300)], 'machine: expected 1 to 255 bytes'],
     [['--select', 'b9'], 'there is no bitmap "b9" (there are "disk0/b0")'],
   ])('says what is wrong with %j', async (args, message) => {
     const { code, stderr } = await runCli('send', CAPTURE, '--connect', address, ...args);

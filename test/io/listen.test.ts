@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +36,20 @@ describe('Listener', () => {
       message: expect.stringContaining('somebody listens there'),
     });
     expect(existsSync(path)).toBe(true);
+    other.close();
+  });
+
+  it('does not ask a socket that somebody listens on: a QEMU with -incoming takes one connection, and dies of it', async () => {
+    const other = createServer(() => {
+      throw new Error('somebody connected');
+    }).listen(path);
+    await once(other, 'listening');
+    await expect(Listener.open(unix())).rejects.toMatchObject({ code: 'address-in-use' });
+    const link = parseAddress(`unix:${join(folder, 'other-name')}`);
+    symlinkSync(path, join(folder, 'other-name'));
+    await expect(Listener.open(link)).rejects.toMatchObject({ code: 'address-in-use' });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await new Promise((resolve) => other.getConnections((_error, count) => resolve(count)))).toBe(0);
     other.close();
   });
 

@@ -52,7 +52,7 @@ describe('receiveMigration', () => {
     await dribble(client, SMALL);
     client.end();
     const result = await received;
-    expect(result).toMatchObject({ complete: true, phase: 'complete', error: undefined });
+    expect(result).toMatchObject({ complete: true, kept: true, phase: 'complete', error: undefined });
     expect(dirty(result)).toEqual([3_342_336]);
     expect(result.reader.findings.list).toEqual([]);
   });
@@ -84,7 +84,7 @@ describe('receiveMigration', () => {
     const keep = () => Promise.reject(new Error('the disk is full'));
     const received = receiveMigration(server, { keep });
     client.write(ASKING);
-    await expect(received).rejects.toThrow('the disk is full');
+    expect(await received).toMatchObject({ complete: true, kept: false, error: { message: 'the disk is full' } });
     expect(await answer).toBe(SHUT_FAILED);
   });
 

@@ -107,6 +107,11 @@ describe('sendMigration', () => {
     client.destroy();
   });
 
+  it('lets go of the connection where a rate is none', async () => {
+    await expect(sendMigration(client, SET, { rate: 0 })).rejects.toMatchObject({ code: 'argument' });
+    expect(client.destroyed).toBe(true);
+  });
+
   it('sends nothing of a set that no stream holds', async () => {
     const set = setOf({ name: '' });
     let bytes = 0;

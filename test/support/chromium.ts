@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SERVED = ['dist', 'vectors'].map((folder) => resolve(ROOT, folder) + sep);
@@ -27,6 +27,20 @@ export function findChromium(): string | undefined {
   return (named ? [named] : paths).find((path) => existsSync(path));
 }
 
+/** Starts a headless Chromium with a new profile. */
+export async function launchChromium(executablePath: string): Promise<Browser> {
+  return await chromium.launch({ executablePath, args: FLAGS });
+}
+
+/** Takes note of console errors, uncaught errors and failed requests of a page from now on. */
+export function watchProblems(page: Page): readonly string[] {
+  const problems: string[] = [];
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+  return problems;
+}
+
 /** The page that has loaded the built core, all that went wrong on it so far, and how to close it. */
 export interface CorePage {
   readonly page: Page;
@@ -38,7 +52,7 @@ export interface CorePage {
 /** Opens a page in headless Chromium (a new profile each time) that has `dist/index.js` as `globalThis.dirtybitmap`. */
 export async function openCorePage(executablePath: string): Promise<CorePage> {
   const server = await serve();
-  const browser = await chromium.launch({ executablePath, args: FLAGS }).catch((error: unknown) => {
+  const browser = await launchChromium(executablePath).catch((error: unknown) => {
     server.close();
     throw error;
   });
@@ -48,10 +62,7 @@ export async function openCorePage(executablePath: string): Promise<CorePage> {
   };
   try {
     const page = await browser.newPage();
-    const problems: string[] = [];
-    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-    page.on('pageerror', (error) => problems.push(String(error)));
-    page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+    const problems = watchProblems(page);
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     return { page, problems, close };
   } catch (error) {

@@ -15,13 +15,26 @@ export interface CliResult {
  * @throws Error for JSON that is not as its schema says.
  */
 export async function runCli(...args: string[]): Promise<CliResult> {
+  return await runCliOn({ env: {} }, ...args);
+}
+
+/** Where a command runs: a terminal of so many columns, or no terminal. */
+export interface Place {
+  readonly env: NodeJS.ProcessEnv;
+  readonly columns?: number;
+}
+
+/** {@link runCli} with this environment, and standard output a terminal where `columns` are given. */
+export async function runCliOn({ env, columns }: Place, ...args: string[]): Promise<CliResult> {
   const out: Uint8Array[] = [];
   const err: Uint8Array[] = [];
-  const code = await run(args, { stdout: collect(out), stderr: collect(err), env: {}, version: '0.0.0' });
+  const stdout = collect(out);
+  if (columns !== undefined) Object.assign(stdout, { isTTY: true, columns });
+  const code = await run(args, { stdout, stderr: collect(err), env, version: '0.0.0' });
   const stdoutBytes = Buffer.concat(out);
-  const stdout = stdoutBytes.toString();
-  assertDocumented(args, stdout);
-  return { code, stdoutBytes, stdout, stderr: Buffer.concat(err).toString() };
+  const text = stdoutBytes.toString();
+  assertDocumented(args, text);
+  return { code, stdoutBytes, stdout: text, stderr: Buffer.concat(err).toString() };
 }
 
 function collect(into: Uint8Array[]): NodeJS.WriteStream {

@@ -1,5 +1,6 @@
 import { DirtyBitmapError } from '../../errors.js';
 import { resolveLimits } from '../../limits.js';
+import { densityBars } from '../../report/density-bar.js';
 import { infoText } from '../../report/info-text.js';
 import { type InfoDocument, infoDocument } from '../../report/input-report.js';
 import { jsonText } from '../../report/text.js';
@@ -7,11 +8,13 @@ import { loadInput } from '../load-input.js';
 import { nativeSha256 } from '../native-sha256.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import {
+  barShape,
   type ErrorDocument,
   EXIT,
   errorDocument,
   errorLine,
   exitCodeOf,
+  isTerminal,
   painter,
   type Terminal,
   writeOut,
@@ -33,11 +36,13 @@ export async function info(
   let worst: number = EXIT.OK;
   for (const [at, input] of inputs.entries()) {
     try {
-      const document = infoDocument(await loadInput(input, own[at] ?? {}, terminal), nativeSha256, maxHashBytes);
+      const report = await loadInput(input, own[at] ?? {}, terminal);
+      const document = infoDocument(report, nativeSha256, maxHashBytes);
       if (document.findings.some((finding) => finding.severity === 'error')) worst = Math.max(worst, EXIT.BAD);
       if (options.json !== true) {
         const gap = documents.length > 0 ? '\n' : '';
-        await writeOut(terminal, `${gap}${infoText(document, paint).join('\n')}\n`);
+        const bars = isTerminal(terminal.stdout) ? densityBars(report.bitmaps, barShape(terminal)) : [];
+        await writeOut(terminal, `${gap}${infoText(document, paint, bars).join('\n')}\n`);
       }
       documents.push(document);
     } catch (error) {

@@ -3,16 +3,16 @@ import { quoted } from '../../bytes/text.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { findingText } from '../../report/info-text.js';
 import type { InputReport, ReportBitmap } from '../../report/input-report.js';
-import { mapJson, mapText } from '../../report/map-document.js';
 import { loadInput } from '../load-input.js';
-import { type InputOptions, openOptions } from '../open-input.js';
+import { openOptions } from '../open-input.js';
 import { selectBitmap } from '../select-bitmap.js';
 import { EXIT, painter, type Terminal, writeOut } from '../terminal.js';
+import { type MapOptions, writeMap } from '../write-map.js';
 
 /** `map INPUT`: the dirty extents of one bitmap. */
 export async function map(
   input: string,
-  options: InputOptions & { readonly json?: boolean; readonly bitmap?: string; readonly chain?: boolean },
+  options: MapOptions & { readonly chain?: boolean },
   terminal: Terminal,
 ): Promise<number> {
   // Never by itself: a bitmap of an overlay is not that of its backing file.
@@ -27,8 +27,7 @@ export async function map(
     return EXIT.BAD;
   }
   const bitmap = selectBitmap(report, options.bitmap);
-  const mapped = { bits: bitsIn(bitmap), coveredBytes: bitmap.coveredBytes };
-  for (const text of options.json === true ? mapJson(mapped) : mapText(mapped)) await writeOut(terminal, text);
+  await writeMap({ ...bitmap, bits: bitsIn(bitmap) }, options, terminal);
   return bad ? EXIT.BAD : EXIT.OK;
 }
 

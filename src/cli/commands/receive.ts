@@ -56,15 +56,20 @@ export async function receive(options: ReceiveCommandOptions, terminal: Terminal
   let worst: number = EXIT.OK;
   try {
     say(`waits at ${printable(formatAddress(listener.address))} for a migration`);
-    do {
+    for (;;) {
       const socket = await listener.accept(signals.signal);
       worst = Math.max(worst, await receiveOne(socket, targets, options, signals.signal, terminal));
-    } while (options.once !== true && !signals.signal.aborted);
-    return worst;
+      if (options.once === true || signals.signal.aborted) return worst;
+      // A connection that is taken only to be dropped would harm the source: its persistent bitmaps are not stored then.
+      if (!targets.taken) continue;
+      say('what was written is in the way of the next migration: no more are taken (see --force)');
+      return worst;
+    }
   } catch (error) {
-    // Nothing came when it was ended: that is how it ends.
-    if (signals.signal.aborted && error === signals.signal.reason) return worst;
-    throw error;
+    if (!signals.signal.aborted || error !== signals.signal.reason) throw error;
+    // Without --once that is how it ends.
+    if (options.once !== true) return worst;
+    throw interrupted(error as Error, 'before a migration came');
   } finally {
     signals.stop();
     await listener.close();
@@ -79,67 +84,52 @@ async function receiveOne(
   terminal: Terminal,
 ): Promise<number> {
   const live = await LiveMigration.begin(terminal, (node) => targets.sizeOf(node));
-  let written: readonly WrittenTarget[] | undefined;
-  let came: CaptureReader | undefined;
   live.say('a source has connected');
+  targets.begin();
   try {
-    // What was written for the migration before may be there still.
-    await targets.checkFree();
     const received = await receiveMigration(socket, {
       ...(options.timeout > 0 && { timeout: options.timeout * 1000 }),
       signal,
       limits: options.limit,
       onProgress: (incoming) => live.update(incoming),
-      keep: async (reader) => {
-        came = reader;
-        written = await targets.write(reader);
-      },
+      keep: async (reader) => await targets.write(reader),
     });
     live.stop();
-    return await tell(received, written, targets, options, terminal);
-  } catch (error) {
+    const { error } = received;
+    // Neither the peer's doing nor that of a signal: a fault of ours.
+    if (error !== undefined && !isDirtyBitmapError(error) && !signal.aborted) throw error;
+    return await tell(received, targets, options, terminal);
+  } finally {
     live.stop();
-    // Refused before it began: the source fails at once, and goes on.
-    socket.destroy();
-    if (came !== undefined) await keepPartial(came, targets, terminal);
-    if (!isDirtyBitmapError(error) || options.once === true) throw error;
-    terminal.stderr.write(errorLine(error));
-    return exitCodeOf(error);
   }
 }
 
-/** What could not be written where it should be, the source may not have any more. */
-async function keepPartial(reader: CaptureReader, targets: ReceivedTargets, terminal: Terminal): Promise<void> {
-  const partial = await targets.writePartial(reader);
-  if (partial === undefined) return;
-  terminal.stderr.write(`dirtybitmap: what came is kept in ${printable(partial)}, a set\n`);
-}
-
 async function tell(
-  { reader, error, complete }: ReceivedMigration,
-  written: readonly WrittenTarget[] | undefined,
+  { reader, error, complete, kept }: ReceivedMigration,
   targets: ReceivedTargets,
-  { listen, json, limit }: ReceiveCommandOptions,
+  { listen, json, limit, output }: ReceiveCommandOptions,
   terminal: Terminal,
 ): Promise<number> {
   const { bitmaps, bytes, summary, findings } = reader;
   const report = { input: listen, format: 'capture', bytes, capture: summary, bitmaps, findings } as const;
   const document = infoDocument(report, nativeSha256, resolveLimits(limit).maxHashBytes);
-  const partial = written === undefined ? await targets.writePartial(reader) : undefined;
-  const why = error === undefined || isDirtyBitmapError(error) ? error : interrupted(error);
+  const why = error === undefined || isDirtyBitmapError(error) ? error : interrupted(error, 'in the middle');
+  const stderr = (line: string): void => void terminal.stderr.write(`dirtybitmap: ${line}\n`);
+  const partial = kept ? undefined : await partialOf(reader, targets, terminal);
   if (json === true) {
-    await writeOut(terminal, `${jsonText(receivedDocument(document, why, written, partial), 2)}\n`);
-  } else {
+    await writeOut(terminal, `${jsonText(receivedDocument(document, why, targets.written, partial), 2)}\n`);
+  } else if (output !== '-') {
     const paint = painter(terminal.stdout, terminal.env);
-    const lines = [...infoText(document, paint), ...(written ?? []).flatMap(({ lines: own }) => own)];
-    await writeOut(terminal, `${lines.join('\n')}\n`);
+    await writeOut(terminal, `${infoText(document, paint).join('\n')}\n`);
+    for (const line of targets.written.flatMap(({ lines }) => lines)) await writeOut(terminal, `${line}\n`);
   }
   if (why !== undefined) terminal.stderr.write(errorLine(why));
-  if (partial !== undefined) {
-    terminal.stderr.write(`dirtybitmap: what came is kept in ${printable(partial)}, a set\n`);
-  } else if (written === undefined && !targets.none) {
-    terminal.stderr.write('dirtybitmap: nothing was written: no bitmap had come\n');
+  if (!kept && targets.written.length > 0) {
+    stderr(`written before that: ${targets.written.map((one) => printable(one.output)).join(', ')}`);
   }
+  if (partial !== undefined) stderr(`what came is kept in ${printable(partial)}, a set`);
+  else if (!kept && !targets.none && bitmaps.length === 0) stderr('nothing was written: no bitmap had come');
+  if (!kept && bitmaps.some(({ persistent }) => persistent)) stderr(SKIP_STORE);
   if (why !== undefined) return exitCodeOf(why);
   return complete && findings.counts.error === 0 ? EXIT.OK : EXIT.BAD;
 }
@@ -154,20 +144,40 @@ export interface ReceivedDocument extends InfoDocument, Partial<ErrorDocument> {
   readonly partial: string | null;
 }
 
+/** Source: dirty-bitmap-states.md section 4, skip_store; QEMU 7.2 and 11.1. */
+const SKIP_STORE =
+  'the source does not store its persistent bitmaps any more after a migration that failed: they will be inconsistent ' +
+  'when it ends; one migration that completes, and `cont` at the source, mends that';
+
+/** What came, beside the target; where that cannot be written either, that is told and hides nothing. */
+async function partialOf(
+  reader: CaptureReader,
+  targets: ReceivedTargets,
+  terminal: Terminal,
+): Promise<string | undefined> {
+  try {
+    return await targets.writePartial(reader);
+  } catch (error) {
+    if (!isDirtyBitmapError(error)) throw error;
+    terminal.stderr.write(errorLine(error));
+    return undefined;
+  }
+}
+
 function receivedDocument(
   document: InfoDocument,
   error: DirtyBitmapError | undefined,
-  written: readonly WrittenTarget[] | undefined,
+  written: readonly WrittenTarget[],
   partial: string | undefined,
 ): ReceivedDocument {
   return {
     ...document,
-    written: (written ?? []).map(({ lines: _lines, bytes, ...one }) => ({ ...one, bytes: bytes ?? null })),
+    written: written.map(({ lines: _lines, bytes, ...one }) => ({ ...one, bytes: bytes ?? null })),
     partial: partial ?? null,
     ...(error && errorDocument(error)),
   };
 }
 
-function interrupted(cause: Error): DirtyBitmapError {
-  return new DirtyBitmapError('peer-closed', `the migration was ended here: ${cause.message}`, { cause });
+function interrupted(cause: Error, when: string): DirtyBitmapError {
+  return new DirtyBitmapError('peer-closed', `the migration was ended here ${when}: ${cause.message}`, { cause });
 }

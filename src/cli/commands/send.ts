@@ -2,7 +2,7 @@ import { printable } from '../../bytes/text.js';
 import { DirtyBitmapError } from '../../errors.js';
 import { formatAddress, parseAddress } from '../../io/address.js';
 import { connectTo } from '../../io/connect.js';
-import { sendMigration } from '../../io/send-migration.js';
+import { assertSendable, sendMigration } from '../../io/send-migration.js';
 import type { Profile } from '../../migration/cutter.js';
 import { formatBytesExact, jsonText, plural } from '../../report/text.js';
 import { entriesOf, entryLabel } from '../../set/rename-set.js';
@@ -54,6 +54,7 @@ export async function send(input: string, options: SendCommandOptions, terminal:
   if (entries.length === 0) throw new DirtyBitmapError('bitmap-not-found', 'the input has no bitmap to send');
   for (const note of notes) terminal.stderr.write(`dirtybitmap: ${printable(note)}\n`);
   const { machine, profile, rate, returnPath } = options;
+  assertSendable(set, options);
   const signals = onSignals();
   const wait = { signal: signals.signal, ...(options.timeout > 0 && { timeout: options.timeout * 1000 }) };
   const progress = await startProgress(terminal, formatAddress(address), undefined);

@@ -49,6 +49,7 @@ describe('the tarball', () => {
     expect(paths.filter((path) => !shared.test(path)).sort()).toEqual(
       [
         'CHANGELOG.md',
+        'ERRORS.md',
         'LICENSE',
         'README.md',
         'package.json',

@@ -50,7 +50,8 @@ function openCodes(definitions: Definitions): void {
 
 /** The definitions that a schema refers to, and those that these refer to, by name. */
 function reached(schema: Schema, definitions: Definitions, seen = new Set<string>()): string[] {
-  for (const [, name = ''] of JSON.stringify(schema).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
+  for (const [, encoded = ''] of JSON.stringify(schema).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
+    const name = decodeURIComponent(encoded);
     if (seen.has(name)) continue;
     seen.add(name);
     reached(definitions[name] as Schema, definitions, seen);

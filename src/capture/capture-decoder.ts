@@ -10,7 +10,9 @@ import type { Vmdesc } from './vmdesc.js';
 
 /** Where an item lies, in bytes from the start of the input. */
 export interface Place {
+  /** Bytes from the start of the input. */
   readonly offset: number;
+  /** In bytes. */
   readonly length: number;
 }
 

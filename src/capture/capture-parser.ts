@@ -56,6 +56,7 @@ export interface CaptureOptions {
   readonly vmdesc?: Vmdesc | undefined;
   /** Deviations of chunks that are errors. Default `none`. */
   readonly refuse?: Refusal;
+  /** Other limits than the defaults. */
   readonly limits?: Partial<Limits>;
 }
 
@@ -108,6 +109,7 @@ export class CaptureParser {
   postcopy = false;
   /** Whether sections have footers; undefined while that is not known. */
   footers: boolean | undefined;
+  /** The parser of what is inside the sections of bitmaps. */
   readonly chunks: ChunkParser;
 
   readonly #queue: ByteQueue;

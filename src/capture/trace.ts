@@ -16,21 +16,28 @@ import type { SectionType } from './items.js';
 /** A chunk in a trace. What a kind has not is undefined. */
 export interface TraceChunk {
   readonly type: 'chunk';
+  /** Bytes from the start of the input. */
   readonly offset: number;
+  /** In bytes. */
   readonly length: number;
   readonly kind: 'start' | 'complete' | 'bits' | 'zeroes' | 'bare';
+  /** As they stand there: see {@link FLAG}. */
   readonly flags: number;
+  /** Bytes that they stand in. */
   readonly flagsWidth: FlagsWidth;
   /** Names as the chunk carries them, raw; undefined where it means those of the chunk before. */
   readonly node?: Uint8Array;
   readonly bitmap?: Uint8Array;
   /** Bytes. */
   readonly granularity?: number;
+  /** The byte behind the granularity of a START chunk. */
   readonly startFlags?: number;
   /** Sectors of 512 bytes. */
   readonly firstSector?: number;
   readonly sectorCount?: number;
+  /** Of a BITS chunk: little-endian words, the first bit the lowest. */
   readonly data?: Uint8Array;
+  /** What is not as QEMU writes it. */
   readonly deviations?: readonly Deviation[];
 }
 

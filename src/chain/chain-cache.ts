@@ -9,8 +9,10 @@ export interface CacheEvent {
 
 /** What a cache did, and why. */
 export interface CacheNote {
+  /** The disk, as it was asked for. */
   readonly disk: string;
   readonly what: 'asked' | 'kept' | 'dropped';
+  /** In a few words. */
   readonly reason: string;
 }
 

@@ -13,6 +13,7 @@ export interface QmpGreeting {
 /** A command was answered. */
 export interface QmpReply {
   readonly kind: 'reply';
+  /** The id that the command was sent with. */
   readonly id: number;
   readonly command: string;
   /** What it returned, or why it was refused. */

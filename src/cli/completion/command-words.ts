@@ -62,5 +62,5 @@ export function allCommands(command: CommandWords): CommandWords[] {
 function valueFor(of: Option | Argument): Value {
   if (of.argChoices !== undefined) return { words: of.argChoices };
   const placeholder = 'flags' in of ? (/[<[]([^>\]]+)[>\]]/.exec(of.flags)?.[1] ?? '') : of.name();
-  return FILES.includes(placeholder.replace(/\.\.\.$/, '')) ? 'file' : 'any';
+  return FILES.includes(placeholder.replace(/\.\.\.$/, '').toLowerCase()) ? 'file' : 'any';
 }

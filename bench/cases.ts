@@ -9,6 +9,7 @@ import { MEMORY } from './cases/memory.js';
 import { PEERS } from './cases/peers.js';
 import { PIPE } from './cases/pipe.js';
 import { START } from './cases/start.js';
+import { TAP } from './cases/tap.js';
 
 /** All cases, in the order of the table. */
 export const CASES: readonly Case[] = [
@@ -22,6 +23,7 @@ export const CASES: readonly Case[] = [
   ...MAP,
   ...MEMORY,
   ...START,
+  ...TAP,
 ];
 
 /**

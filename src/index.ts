@@ -9,6 +9,7 @@ export { isGranularity, MAX_GRANULARITY, MIN_GRANULARITY } from './bitmap/granul
 export type { MemoryBudget } from './bitmap/memory.js';
 export { bitmapSha256 } from './bitmap/sha256.js';
 export type { Name } from './bytes/text.js';
+export { BitmapsOnly } from './capture/bitmaps-only.js';
 export { CaptureDecoder, type CaptureEvent, type Place } from './capture/capture-decoder.js';
 export {
   CaptureEncoder,
@@ -24,18 +25,21 @@ export {
   type CaptureSummary,
   type SectionSummary,
 } from './capture/capture-reader.js';
+export type { ChannelKind } from './capture/channel-kind.js';
+export type { SpliceChanges, SpliceDone } from './capture/chunk-edits.js';
 export { IncomingMigration, type MigrationPhase } from './capture/incoming-migration.js';
 export type { Command, Configuration, Section, SectionType } from './capture/items.js';
+export type { PassingMigration } from './capture/passing-migration.js';
 export { QemuLoader } from './capture/qemu-loader.js';
 export { type Reply, ReplyReader } from './capture/return-path.js';
 export {
-  type SpliceChanges,
   type SpliceOptions,
   type SplicePlan,
   SplicePlanner,
   spliceCapture,
 } from './capture/splice.js';
 export type { Insert, SpliceEdit } from './capture/splice-edits.js';
+export type { StreamChange, StreamChanges } from './capture/stream-editor.js';
 export { CaptureDecoderStream, decodeCapture } from './capture/streams.js';
 export { encodeTraceItem, type TraceChunk, type TraceItem, type TraceOptions, Tracer } from './capture/trace.js';
 export { parseTraceLine, traceLine } from './capture/trace-json.js';

@@ -14,11 +14,19 @@ export interface SpliceEdit {
 
 /** Edits in the order of the input. */
 export class EditList {
-  readonly #edits: SpliceEdit[] = [];
+  #edits: SpliceEdit[] = [];
 
   /** All edits, by offset; the one put in first stands first. */
   sorted(): readonly SpliceEdit[] {
     return [...this.#edits].sort((a, b) => a.offset - b.offset);
+  }
+
+  /** All edits, as {@link EditList.sorted}; none is left. */
+  drain(): readonly SpliceEdit[] {
+    if (this.#edits.length === 0) return this.#edits;
+    const edits = this.sorted();
+    this.#edits = [];
+    return edits;
   }
 
   /** Puts bytes that are known in the place of some. */

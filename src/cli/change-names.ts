@@ -12,6 +12,8 @@ import {
 } from '../set/rename-set.js';
 import type { LoadedSet } from './load-set.js';
 
+const EXPECTED = 'NODE/NAME=NODE/NAME or NODE=NODE, no name empty';
+
 /**
  * The bitmaps that `--select` lists, each as NODE/NAME, or as NAME where only one bitmap has it.
  * @throws DirtyBitmapError `bitmap-not-found`, with what there is to choose from.
@@ -76,12 +78,27 @@ function parseRename(
     const found = entries.filter((entry) => (old.includes('/') ? entryLabel(entry) : entry.node.node.text) === old);
     if (found.length > 0) return { found, names };
   }
-  if (first === undefined) throw argument(change, 'NODE/NAME=NODE/NAME or NODE=NODE, no name empty');
+  if (first === undefined) throw argument(change, EXPECTED);
   const what = first.old.includes('/') ? 'bitmap' : 'node with bitmaps called';
   throw new DirtyBitmapError(
     'bitmap-not-found',
     `--rename: there is no ${what} ${quoted(first.old)}${choice(entries)}`,
   );
+}
+
+/**
+ * The new names of `--rename OLD=NEW` for bitmaps that are not known beforehand: by node and name, undefined where it does
+ * not mean them.
+ * @throws DirtyBitmapError `argument`.
+ */
+export function renaming(change: string): (node: string, bitmap: string) => NewNames | undefined {
+  const byOld = new Map<string, NewNames>();
+  for (let equals = change.indexOf('='); equals >= 0; equals = change.indexOf('=', equals + 1)) {
+    const rename = splitRename(change, equals);
+    if (rename !== undefined) byOld.set(rename.old, rename.names);
+  }
+  if (byOld.size === 0) throw argument(change, EXPECTED);
+  return (node, bitmap) => byOld.get(`${node}/${bitmap}`) ?? byOld.get(node);
 }
 
 /** OLD and NEW around an `=`, where both are the name of a node or of a bitmap. */

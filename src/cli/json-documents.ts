@@ -6,6 +6,7 @@ import type { ChainDocument } from '../report/chain-document.js';
 import type { InfoDocument } from '../report/input-report.js';
 import type { LiveChainDocument } from '../report/live-chain.js';
 import type { MapExtent } from '../report/map-document.js';
+import type { TapDocument } from '../report/tap-document.js';
 import type { ChangeDocument } from './change-image.js';
 import type { CheckDocument } from './commands/check.js';
 import type { CompareDocument } from './commands/compare.js';
@@ -40,6 +41,8 @@ export interface JsonDocuments {
   readonly receive: ReceivedDocument | ErrorDocument;
   /** `send --json`. */
   readonly send: SentDocument | ErrorDocument;
+  /** `tap --json`: of the migration that passed. */
+  readonly tap: (TapDocument & Partial<ErrorDocument>) | ErrorDocument;
   /** `watch --json`: of `--check`, of `--verify`, and of a migration that was followed. */
   readonly watch: MigrationOutlook | MigrationVerification | WatchDocument | ErrorDocument;
   /** Any command with `--json` that fails before it has an answer. */

@@ -25,20 +25,31 @@ export class LiveMigration {
   #phases = 0;
   #findings = 0;
   readonly #toldComplete = new Set<unknown>();
-  #toldPostcopyRam = false;
+  #toldPostcopyRam: boolean;
 
-  private constructor(terminal: Terminal, bars: MultiBar | undefined, sizeOf: (node: string) => number | undefined) {
+  private constructor(
+    terminal: Terminal,
+    bars: MultiBar | undefined,
+    sizeOf: (node: string) => number | undefined,
+    destination: boolean,
+  ) {
     this.#terminal = terminal;
+    this.#toldPostcopyRam = !destination;
     this.#bars = bars;
     this.#sizeOf = sizeOf;
   }
 
-  static async begin(terminal: Terminal, sizeOf: (node: string) => number | undefined): Promise<LiveMigration> {
-    if (terminal.stderr.isTTY !== true) return new LiveMigration(terminal, undefined, sizeOf);
+  /** @param destination whether the migration ends here: else it passes by. */
+  static async begin(
+    terminal: Terminal,
+    sizeOf: (node: string) => number | undefined,
+    destination = true,
+  ): Promise<LiveMigration> {
+    if (terminal.stderr.isTTY !== true) return new LiveMigration(terminal, undefined, sizeOf, destination);
     const { MultiBar } = await import('cli-progress');
     const format = '{label} [{bar}] {percentage}%  {came}  ETA {eta_formatted}';
     const bars = new MultiBar({ format, stream: terminal.stderr, clearOnComplete: true, hideCursor: true });
-    return new LiveMigration(terminal, bars, sizeOf);
+    return new LiveMigration(terminal, bars, sizeOf, destination);
   }
 
   /** Looks at what has come by now. */

@@ -9,6 +9,7 @@ import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
 import { addCompletionCommand } from './completion-command.js';
 import { addPlanCommands } from './plan-commands.js';
+import { addTapCommands } from './tap-commands.js';
 import { EXIT, EXIT_TEXTS, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWatchCommand } from './watch-commands.js';
 import { addWireCommands } from './wire-commands.js';
@@ -132,6 +133,7 @@ export function buildProgram(terminal: Terminal, done: (code: number) => void): 
   addPlanCommands(program, terminal, done);
   addWireCommands(program, inputOptions, parseBytes, parseLimit, terminal, done);
   addWatchCommand(program, terminal, done);
+  addTapCommands(program, parseLimit, terminal, done);
   addCompletionCommand(program, terminal, done);
   return program;
 }

@@ -12,9 +12,9 @@ export interface WebConnection {
   readonly writable: WritableStream<Uint8Array>;
 }
 
-/** A connection as one stream of Node. */
+/** A connection as one stream of Node; of WHATWG streams, each direction ends for itself. */
 export function duplexOf(connection: Connection): Duplex {
-  return connection instanceof Duplex ? connection : Duplex.fromWeb(connection);
+  return connection instanceof Duplex ? connection : Duplex.fromWeb(connection, { allowHalfOpen: true });
 }
 
 /** How long to wait on a connection. */

@@ -38,6 +38,8 @@ export class Listener {
     this.address = address;
     this.#options = options;
     server.on('connection', (socket) => this.#connection(socket));
+    // A connection that could not be taken (too many open files) is its peer's loss, not ours.
+    server.on('error', () => {});
   }
 
   /**

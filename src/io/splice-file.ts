@@ -1,4 +1,5 @@
-import { type SpliceChanges, type SpliceOptions, type SplicePlan, SplicePlanner } from '../capture/splice.js';
+import type { SpliceChanges } from '../capture/chunk-edits.js';
+import { type SpliceOptions, type SplicePlan, SplicePlanner } from '../capture/splice.js';
 import { DirtyBitmapError } from '../errors.js';
 import { withVmdesc } from './capture-file.js';
 import { type PumpOptions, pump } from './pump.js';

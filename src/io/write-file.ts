@@ -71,7 +71,7 @@ type Place =
   | { readonly kind: 'file'; readonly path: string; readonly mode: number };
 
 /** What is at a path; a symbolic link stays and what it points to is replaced. */
-async function placeOf(path: string): Promise<Place> {
+export async function placeOf(path: string): Promise<Place> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -104,8 +104,8 @@ async function writeAll(path: string, handle: FileHandle, pieces: Pieces): Promi
   return total;
 }
 
-/** A system may take less than it is given. */
-async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes all of some bytes where a file stands; a system may take less than it is given. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, at, bytes.length - at);
     at += bytesWritten;
@@ -121,7 +121,7 @@ async function guarded<T>(handle: FileHandle, work: () => Promise<T>): Promise<T
 }
 
 /** Without force a link is made first, which fails where a file has come in the meantime; a rename would not. */
-async function putInPlace(temporary: string, path: string, force: boolean): Promise<void> {
+export async function putInPlace(temporary: string, path: string, force: boolean): Promise<void> {
   if (force || !(await linked(temporary, path))) await rename(temporary, path);
   await syncFolder(dirname(path));
 }
@@ -161,7 +161,8 @@ function removeOnSignals(temporary: string): () => void {
   return forget;
 }
 
-function exists(path: string): DirtyBitmapError {
+/** The error for a file that is there and may not be overwritten. */
+export function exists(path: string): DirtyBitmapError {
   return new DirtyBitmapError('output-exists', `${quoted(path, 256)} is there already; --force overwrites it`);
 }
 
@@ -175,7 +176,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-async function attempt<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** Does what a file may refuse. @throws DirtyBitmapError `file-access`, with why the path cannot be written. */
+export async function attempt<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

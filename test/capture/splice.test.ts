@@ -8,7 +8,8 @@ import { bitmapSha256 } from '../../src/bitmap/sha256.js';
 import { nameFromText } from '../../src/bytes/text.js';
 import { encodeCapture } from '../../src/capture/capture-encoder.js';
 import { CaptureReader } from '../../src/capture/capture-reader.js';
-import { type SpliceChanges, SplicePlanner, spliceCapture } from '../../src/capture/splice.js';
+import type { SpliceChanges } from '../../src/capture/chunk-edits.js';
+import { SplicePlanner, spliceCapture } from '../../src/capture/splice.js';
 import { encodeTraceItem } from '../../src/capture/trace.js';
 import { locateVmdesc, parseVmdesc } from '../../src/capture/vmdesc.js';
 import { openSource } from '../../src/io/source.js';
@@ -269,7 +270,7 @@ describe('spliceCapture', () => {
     const planner = new SplicePlanner({ put: ADDED, rename: () => ({ bitmap: nameFromText('b1') }) });
     planner.push(build.precopy());
     expect(planner.finish().done).toEqual([
-      { bitmap: 'disk0/b0', what: 'renamed' },
+      { bitmap: 'disk0/b0', what: 'renamed', to: 'disk0/b1' },
       { bitmap: 'added/new', what: 'added' },
     ]);
   });

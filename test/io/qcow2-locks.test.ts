@@ -52,8 +52,9 @@ describeWithQemu('commitImage and real QEMU tools', () => {
     const socket = join(folder, 'nbd.sock');
     children.push(spawn('qemu-nbd', ['-t', '-f', 'qcow2', '-k', socket, ...args, image], { stdio: 'ignore' }));
     while (!existsSync(socket)) await sleep(10);
-    // It marks the bitmaps when it has opened the image for writing.
-    while (args.length === 0 && !inUse()) await sleep(10);
+    // It marks the bitmaps when it has opened the image for writing; the autoclear bit is what it sets last.
+    const marked = (): boolean => inUse() && ((readFileSync(image)[95] as number) & 1) === 1;
+    while (args.length === 0 && !marked()) await sleep(10);
     const before = readFileSync(image);
     for (const lockWays of [['ofd'], ['qemu-io'], undefined] as const) {
       const refused = { code: 'image-locked', message: expect.stringContaining('nothing was written') };

@@ -42,7 +42,8 @@ export async function dribble(socket: Socket, bytes: Uint8Array, length = 1): Pr
 
 /** A socket as WHATWG streams. Not `Duplex.toWeb`, which keeps the end of one direction back until the other ends too. */
 export function webOf(socket: Socket): WebConnection {
-  const pieces = socket[Symbol.asyncIterator]();
+  // The other direction may go on after the end of this one.
+  const pieces = socket.iterator({ destroyOnReturn: false });
   return {
     readable: new ReadableStream<Uint8Array>({
       async pull(controller) {

@@ -27,7 +27,7 @@ export interface CommandWords {
 }
 
 /** Placeholders of the command definitions that stand for a file, an image or a socket. */
-const FILES: readonly string[] = ['a', 'b', 'capture', 'file', 'folder', 'image', 'input', 'socket'];
+const FILES: readonly string[] = ['a', 'b', 'capture', 'file', 'folder', 'image', 'input', 'set', 'socket'];
 
 /** A command and those below it, from the definitions that `--help` is made of too: what is hidden there is hidden here. */
 export function commandWords(command: Command, before: readonly string[] = []): CommandWords {

@@ -1,0 +1,61 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Recording } from '../../src/io/recording.js';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dirtybitmap-recording-'));
+  path = join(folder, 'x.bin');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('Recording', () => {
+  it('has its name only once it is kept, and is its owner’s alone', async () => {
+    const recording = await Recording.open(path);
+    recording.stream.end('abc');
+    await finished(recording.stream);
+    expect([existsSync(path), readFileSync(`${path}.partial`, 'utf8')]).toEqual([false, 'abc']);
+    await recording.keep();
+    expect([existsSync(`${path}.partial`), readFileSync(path, 'utf8')]).toEqual([false, 'abc']);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves what there is where it is not kept, and nothing of nothing', async () => {
+    const recording = await Recording.open(path);
+    recording.stream.end('ab');
+    await finished(recording.stream);
+    expect(await recording.leave()).toBe(`${path}.partial`);
+    expect(readFileSync(`${path}.partial`, 'utf8')).toBe('ab');
+    await expect(Recording.open(path)).rejects.toMatchObject({ code: 'output-exists' });
+    const again = await Recording.open(path, { force: true });
+    expect(await again.leave()).toBeUndefined();
+    expect(existsSync(`${path}.partial`)).toBe(false);
+  });
+
+  it('takes no place that is taken, at its beginning or since', async () => {
+    const recording = await Recording.open(path);
+    recording.stream.end('mine');
+    await finished(recording.stream);
+    writeFileSync(path, 'theirs');
+    await expect(recording.keep()).rejects.toMatchObject({ code: 'output-exists' });
+    expect([readFileSync(path, 'utf8'), readFileSync(`${path}.partial`, 'utf8')]).toEqual(['theirs', 'mine']);
+    await expect(Recording.open(path)).rejects.toMatchObject({ code: 'output-exists' });
+    await expect(Recording.open(join(folder, 'no', 'x'))).rejects.toMatchObject({ code: 'file-access' });
+  });
+
+  it('fails on a disk that is full, and writes a device as it is', async () => {
+    const full = await Recording.open('/dev/full');
+    full.stream.write('x');
+    await expect(finished(full.stream)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(await full.leave()).toBeUndefined();
+    const nowhere = await Recording.open('/dev/null');
+    nowhere.stream.end('x');
+    await finished(nowhere.stream);
+    await nowhere.keep();
+    expect(existsSync('/dev/null.partial')).toBe(false);
+  });
+});

@@ -9,6 +9,7 @@ export default {
     .filter((entry) => typeof entry === 'object')
     .map((entry) => entry.types.replace(/^\.\/dist\/(.*)\.d\.ts$/, 'src/$1.ts')),
   out: 'docs',
+  ignoredHighlightLanguages: ['mermaid'],
   projectDocuments: ['ERRORS.md', 'CONTRIBUTING.md'],
   validation: { notExported: true, invalidLink: true, rewrittenLink: true, notDocumented: true },
   // A property is documented where its name and type do not say all; every other public name is.

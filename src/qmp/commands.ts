@@ -2,13 +2,13 @@ import type { Action } from '../chain/actions.js';
 import type { MappedNode } from '../migration/block-bitmap-mapping.js';
 
 /** A node and a bitmap of it. */
-interface BitmapRef {
+export interface BitmapRef {
   readonly node: string;
   readonly name: string;
 }
 
 /** What a bitmap is made with. */
-interface BitmapAdd extends BitmapRef {
+export interface BitmapAdd extends BitmapRef {
   /** In bytes, a power of two of at least 512; QEMU's default is the cluster size of the image, at least 4096. */
   readonly granularity?: number;
   /** Kept in the image when QEMU ends; default false. */
@@ -26,7 +26,7 @@ export interface BlockdevOptions {
 }
 
 /** What `query-migrate` tells, as far as it is looked at here. */
-interface MigrationStatus {
+export interface MigrationStatus {
   /** `none`, `setup`, `active`, `completed`, `failed`, `cancelled`, ...; absent before the first migration. */
   readonly status?: string;
   readonly 'error-desc'?: string;
@@ -43,7 +43,7 @@ interface MigrationStatus {
 }
 
 /** Parameters of a migration, as far as they are looked at here. */
-interface MigrationSettings {
+export interface MigrationSettings {
   /** Bytes per second; 0 is without a limit. */
   readonly 'max-bandwidth'?: number;
   /** Milliseconds, at most 2000000. */
@@ -55,7 +55,7 @@ interface MigrationSettings {
 }
 
 /** A switch of `migrate-set-capabilities`, such as `dirty-bitmaps`. */
-interface MigrationCapability {
+export interface MigrationCapability {
   readonly capability: string;
   readonly state: boolean;
 }

@@ -7,7 +7,12 @@ export { type Applied, type ApplyOptions, type ApplyResult, applyPlan } from './
 export type { BitmapOutlook, BitmapVerdict } from './bitmap-outlook.js';
 export { coarserCommands, type Replacement } from './coarser-bitmap.js';
 export {
+  type BitmapAdd,
+  type BitmapRef,
   type BlockdevOptions,
+  type MigrationCapability,
+  type MigrationSettings,
+  type MigrationStatus,
   type QmpCommand,
   type QmpCommands,
   type QmpExecutor,

@@ -36,7 +36,11 @@ export class MigrationObserver {
   /** Whether one was seen to be under way, or to end. */
   #followed: boolean;
 
-  /** @param destination the other end, where it was asked before the start. */
+  /**
+   * Begins with what both ends say before the first step.
+   * @param source how the source is now.
+   * @param destination the same of the other end, where that can be asked.
+   */
   constructor(source: MigrationSide, destination: MigrationSide | undefined) {
     this.#source = source;
     this.#destination = destination;

@@ -13,8 +13,11 @@ export interface MigrationProgress {
 
 /** RAM of a migration. Sizes are in bytes. */
 export interface RamProgress {
+  /** Of the guest. */
   readonly total: number;
+  /** Still to be sent. */
   readonly remaining: number;
+  /** Sent so far, repeated pages among them. */
   readonly transferred: number;
   /** Bytes per second, as QEMU measured them last; 0 where it has not yet. */
   readonly bandwidth: number;

@@ -27,6 +27,11 @@ export interface WatchCommandOptions {
   readonly json?: boolean;
 }
 
+/** The JSON document of `watch --json`: the end of the migration, and what was told on the way. */
+export interface WatchDocument extends WatchResult {
+  readonly events: readonly Exclude<MigrationEvent, { readonly kind: 'progress' }>[];
+}
+
 /** `watch`: what a migration will do with bitmaps, does, or has done. */
 export async function watchCommand(options: WatchCommandOptions, terminal: Terminal): Promise<number> {
   const { check, verify } = options;
@@ -86,7 +91,7 @@ async function shown(
   terminal: Terminal,
 ): Promise<WatchResult> {
   const paint = painter(terminal.stdout, terminal.env);
-  const events: MigrationEvent[] = [];
+  const events: Exclude<MigrationEvent, { kind: 'progress' }>[] = [];
   let bar: Awaited<ReturnType<typeof startProgress>>;
   let total = 0;
   let shownBytes = 0;
@@ -94,7 +99,8 @@ async function shown(
     for (;;) {
       const { done, value } = await watch.next();
       if (done === true) {
-        if (options.json === true) await writeOut(terminal, `${jsonText({ ...value, events }, 2)}\n`);
+        const document: WatchDocument = { ...value, events };
+        if (options.json === true) await writeOut(terminal, `${jsonText(document, 2)}\n`);
         return value;
       }
       if (value.kind === 'progress') {

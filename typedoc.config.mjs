@@ -9,6 +9,8 @@ export default {
     .filter((entry) => typeof entry === 'object')
     .map((entry) => entry.types.replace(/^\.\/dist\/(.*)\.d\.ts$/, 'src/$1.ts')),
   out: 'docs',
+  // Links to sources need a remote, which a clone may not have.
+  disableSources: true,
   ignoredHighlightLanguages: ['mermaid'],
   projectDocuments: ['ERRORS.md', 'CONTRIBUTING.md'],
   validation: { notExported: true, invalidLink: true, rewrittenLink: true, notDocumented: true },

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import { SCHEMAS } from './support/json-schemas.js';
+import { PAGES } from './support/pages.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -50,6 +51,7 @@ describe('the tarball', () => {
       [
         'CHANGELOG.md',
         'ERRORS.md',
+        ...PAGES.filter((page) => page !== 'README.md'),
         'LICENSE',
         'README.md',
         'package.json',

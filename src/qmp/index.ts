@@ -19,7 +19,7 @@ export {
   qmpCommand,
   runCommand,
 } from './commands.js';
-export { type MigrationEvent, MigrationObserver } from './migration-observer.js';
+export { type AskedAgain, type MigrationEvent, MigrationObserver } from './migration-observer.js';
 export { type MigrationOutlook, migrationOutlook } from './migration-outlook.js';
 export { type MigrationAnswers, type MigrationSide, parseMigrationSide } from './migration-side.js';
 export type { MigrationParameters, MigrationProgress, QemuRelease, RamProgress } from './migration-state.js';

@@ -2,20 +2,23 @@
 import { spawnSync } from 'node:child_process';
 import { findChromium } from '../test/support/chromium.js';
 
-/** What the tests with a real QEMU start, and the Debian package that it comes with. */
+const QEMU = 'what needs a real QEMU (test/differential, parts of test/cli and test/capture)';
+const SHELL = 'a part of test/cli/completion.test.ts';
+/** What the tests start, and the Debian package that it comes with. */
 const PROGRAMS = [
-  { program: 'qemu-system-x86_64', package: 'qemu-system-x86' },
-  { program: 'qemu-img', package: 'qemu-utils' },
-  { program: 'qemu-nbd', package: 'qemu-utils' },
-  { program: 'nbdinfo', package: 'libnbd-bin' },
+  { program: 'qemu-system-x86_64', package: 'qemu-system-x86', test: QEMU },
+  { program: 'qemu-img', package: 'qemu-utils', test: QEMU },
+  { program: 'qemu-nbd', package: 'qemu-utils', test: QEMU },
+  { program: 'nbdinfo', package: 'libnbd-bin', test: QEMU },
+  { program: 'zsh', package: 'zsh', test: SHELL },
+  { program: 'fish', package: 'fish', test: SHELL },
+  { program: 'mandoc', package: 'mandoc', test: 'a part of test/cli/man-page.test.ts' },
 ];
 
 const missing = [
   ...(findChromium() ? [] : [{ package: 'chromium', test: 'test/browser.test.ts' }]),
-  ...PROGRAMS.filter(({ program }) => spawnSync(program, ['--version']).status !== 0).map((one) => ({
-    package: one.package,
-    test: 'what needs a real QEMU (test/differential, parts of test/cli and test/capture)',
-  })),
+  // mandoc knows no --version: that it can be started is enough.
+  ...PROGRAMS.filter(({ program }) => spawnSync(program, ['--version']).error !== undefined),
 ].filter((one, at, all) => all.findIndex((other) => other.package === one.package) === at);
 
 if (missing.length > 0) {

@@ -23,6 +23,11 @@ export class DirtyBitmapError extends Error {
   /** The field, where that helps: `section[3].chunk[17].size`. */
   readonly path: string | undefined;
 
+  /**
+   * An error with its code.
+   * @param code a key of {@link RULES}.
+   * @param message what was expected, what was found, what to do.
+   */
   constructor(code: Code, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;

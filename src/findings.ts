@@ -3,6 +3,7 @@ import { type Code, RULES, type Severity } from './rules.js';
 
 /** Something an operator should know about the input. */
 export interface Finding {
+  /** That of its rule. */
   readonly severity: Severity;
   /** The rule, a key of {@link RULES}. */
   readonly code: Code;
@@ -14,8 +15,11 @@ export interface Finding {
 
 /** Findings as plain data. */
 export interface FindingsSnapshot {
+  /** Those that are kept. */
   readonly list: readonly Finding[];
+  /** How many were found, kept or not. */
   readonly total: number;
+  /** How many of each severity, kept or not. */
   readonly counts: Readonly<Record<Severity, number>>;
 }
 

@@ -177,8 +177,12 @@ export const RULES = {
     severity: 'warning',
     rule: 'Where one end has a block-bitmap-mapping, the other end knows its aliases.',
   },
-  'migration-retry': {
+  'migration-tried-before': {
     severity: 'warning',
+    rule: 'The first try of a QEMU to migrate is the one that counts (without bitmaps then, it never takes any along).',
+  },
+  'migration-retry': {
+    severity: 'error',
     rule: 'Persistent bitmaps migrate at the first try (QEMU sends them as transient after one that was cancelled).',
   },
   'migration-stall': {
@@ -188,6 +192,26 @@ export const RULES = {
   'migration-two-nodes': {
     severity: 'warning',
     rule: 'In a postcopy migration to QEMU 7.0 to 10.x all bitmaps are of one node (the destination aborts).',
+  },
+  'migration-not-waiting': {
+    severity: 'error',
+    rule: 'The destination waits for the migration (-incoming), and opens its images when it takes over.',
+  },
+  'migration-switchover-start': {
+    severity: 'error',
+    rule: 'A source that sends SWITCHOVER_START (QEMU 10.0) has a destination that knows it.',
+  },
+  'handed-over-in-image': {
+    severity: 'info',
+    rule: 'With dirty-bitmaps off, a persistent bitmap goes over in an image that both ends open.',
+  },
+  'bitmap-stored': {
+    severity: 'error',
+    rule: 'No bitmap of that name is stored in the image of a destination that waits.',
+  },
+  'migration-not-proven': {
+    severity: 'info',
+    rule: 'That a bitmap was sent shows in its bits, or in that it was not there before.',
   },
   'migration-not-completed': { severity: 'error', rule: 'Both ends are compared when the migration is completed.' },
   'migration-bitmap-lost': { severity: 'error', rule: 'A bitmap that migrates is there at the destination.' },

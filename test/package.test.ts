@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import { SCHEMAS } from './support/json-schemas.js';
+import { PAGES } from './support/pages.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -19,6 +21,7 @@ describe('package.json', () => {
       './chain': { types: './dist/chain/index.d.ts', default: './dist/chain/index.js' },
       './qmp': { types: './dist/qmp/index.d.ts', default: './dist/qmp/index.js' },
       './node': { types: './dist/io/index.d.ts', default: './dist/io/index.js' },
+      './schemas/*.json': './dist/schemas/*.json',
       './package.json': './package.json',
     });
     expect(manifest.bin).toEqual({ dirtybitmap: 'dist/cli/main.js' });
@@ -39,16 +42,26 @@ describe('the tarball', () => {
 
   it('holds these files and no others', () => {
     const paths = pack().map((file) => file.path);
-    const entries = ['index', 'msgpack/index', 'qcow2/index', 'chain/index', 'qmp/index', 'io/index', 'cli/main'];
+    const entries = Object.values<string | { default: string }>(manifest.exports).flatMap((entry) =>
+      typeof entry === 'string' ? [] : [entry.default],
+    );
+    const modules = [...entries, manifest.bin.dirtybitmap].map((path) => path.replace(/^\.\/|\.js$/g, ''));
     const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
     expect(paths.filter((path) => !shared.test(path)).sort()).toEqual(
       [
         'CHANGELOG.md',
+        'ERRORS.md',
+        ...PAGES.filter((page) => page !== 'README.md'),
         'LICENSE',
         'README.md',
         'package.json',
+        'dist/completions/_dirtybitmap',
+        'dist/completions/dirtybitmap.bash',
+        'dist/completions/dirtybitmap.fish',
         'dist/inspector/index.html',
-        ...entries.flatMap((entry) => ['d.ts', 'js', 'js.map'].map((end) => `dist/${entry}.${end}`)),
+        'dist/man/dirtybitmap.1',
+        ...SCHEMAS.map((name) => `dist/schemas/${name}.json`),
+        ...modules.flatMap((path) => ['d.ts', 'js', 'js.map'].map((end) => `${path}.${end}`)),
       ].sort(),
     );
   });

@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { PAGES, readPage, writePage } from './support/pages.js';
 import { bitmapsOf, Qemu } from './support/qemu.js';
 import { runCli } from './support/run-cli.js';
 import { whenThere } from './support/wire.js';
 import { describeWithQemu } from './support/with-qemu.js';
 
-const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
 const DISK = JSON.stringify({ driver: 'null-co', 'node-name': 'disk0', size: 2 ** 30 });
 
 let folder: string;
@@ -17,19 +16,22 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** The README's session of a name: its command and its output. `UPDATE_README=1` writes the output anew. */
+/** The session of a name in the README or the guide: its command and its output. `UPDATE_README=1` writes the output anew. */
 async function session(name: string, run: (args: string[]) => Promise<string>): Promise<void> {
-  const readme = readFileSync(PATH, 'utf8');
   const pattern = new RegExp(`\`\`\`console ${name}\\n\\$ dirtybitmap ([^\\n]*)\\n([\\s\\S]*?)\`\`\``);
-  const [block = '', command = '', expected = ''] = pattern.exec(readme) ?? [];
+  const page = PAGES.find((one) => pattern.test(readPage(one))) ?? '';
+  const [block = '', command = '', expected = ''] = pattern.exec(page && readPage(page)) ?? [];
   expect(block).not.toBe('');
   const args = command
     .split(' ')
     .map((word) => word.replace('/tmp/', `${folder}/`).replace(/^bitmaps/, `${folder}/$&`));
   const output = (await run(args)).replaceAll(`${folder}/bitmaps.json`, 'bitmaps.json').replaceAll(folder, '/tmp');
   if (process.env['UPDATE_README'] === '1') {
-    const text = readme.replace(block, () => `\`\`\`console ${name}\n$ dirtybitmap ${command}\n${output}\`\`\``);
-    writeFileSync(PATH, text);
+    const text = readPage(page).replace(
+      block,
+      () => `\`\`\`console ${name}\n$ dirtybitmap ${command}\n${output}\`\`\``,
+    );
+    writePage(page, text);
     return;
   }
   expect(steady(output)).toBe(steady(expected));

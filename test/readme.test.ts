@@ -1,41 +1,47 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { PAGES, readPage, writePage } from './support/pages.js';
 import { ReadmeMigration } from './support/readme-migration.js';
 import { runCli } from './support/run-cli.js';
 import { describeWithQemu } from './support/with-qemu.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PATH = fileURLToPath(new URL('../README.md', import.meta.url));
-const readme = readFileSync(PATH, 'utf8');
+const readme = readPage('README.md');
 
 /** The command and the output of each console block. `npx vitest run test/readme.test.ts` with UPDATE_README=1 writes them anew. */
 const SESSION = /```console\n\$ dirtybitmap ([^\n]*)\n([\s\S]*?)```/g;
 
 /** The QEMUs that the sessions with `src.qmp` and `dst.qmp` are about. */
 const migration = new ReadmeMigration();
-const sessions = [...readme.matchAll(SESSION)];
+const sessions = PAGES.flatMap((page) => [...readPage(page).matchAll(SESSION)]);
 afterAll(async () => await migration.quit());
 
-describe('README', () => {
+describe('the pages', () => {
   it('shows sessions', () => {
-    expect(sessions.length).toBeGreaterThan(4);
+    expect(sessions.length).toBeGreaterThan(12);
     // Every console block is of the form that is run here; those with a name are run by readme-wire.test.ts and cli/inspect.test.ts.
-    expect(readme.match(/```console\n/g)?.length).toBe(sessions.length);
+    expect(PAGES.flatMap((page) => readPage(page).match(/```console\n/g) ?? [])).toHaveLength(sessions.length);
+  });
+
+  it.each(PAGES)('of %s leads where something is', (page) => {
+    const links = [...readPage(page).matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, link = '']) => link);
+    expect(links.filter((link) => !existsSync(join(ROOT, dirname(page), link)))).toEqual([]);
   });
 
   if (process.env['UPDATE_README'] === '1') {
     it('is written anew', async () => {
-      let text = readme;
-      for (const [block, command = ''] of sessions) {
-        text = text.replace(block, () => `\`\`\`console\n$ dirtybitmap ${command}\nOUTPUT${command}\n\`\`\``);
-        const output = await outputOf(command);
-        text = text.replace(`OUTPUT${command}\n`, () => output);
+      for (const page of PAGES) {
+        let text = readPage(page);
+        for (const [block, command = ''] of text.matchAll(SESSION)) {
+          const output = await outputOf(command);
+          text = text.replace(block, () => `\`\`\`console\n$ dirtybitmap ${command}\n${output}\`\`\``);
+        }
+        writePage(page, text);
       }
-      writeFileSync(PATH, text);
     });
     return;
   }
@@ -61,7 +67,7 @@ describe('README', () => {
 });
 
 if (process.env['UPDATE_README'] !== '1') {
-  describeWithQemu('README, with two QEMUs', () => {
+  describeWithQemu('the pages, with two QEMUs', () => {
     runs(sessions.filter(([, command = '']) => ReadmeMigration.means(command)));
   });
 }

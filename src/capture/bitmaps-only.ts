@@ -20,6 +20,7 @@ export class BitmapsOnly {
   #keepTo = 0;
   #over = false;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: Pick<CaptureOptions, 'limits'> = {}) {
     const keep = (from: number, to: number): void => this.#keep(from, to);
     const handler: CaptureHandler = {

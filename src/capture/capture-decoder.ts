@@ -9,8 +9,10 @@ import type { Command, Configuration, Section, SectionType } from './items.js';
 import type { Vmdesc } from './vmdesc.js';
 
 /** Where an item lies, in bytes from the start of the input. */
-interface Place {
+export interface Place {
+  /** Bytes from the start of the input. */
   readonly offset: number;
+  /** In bytes. */
   readonly length: number;
 }
 
@@ -46,6 +48,7 @@ export class CaptureDecoder {
   readonly #collector = new EventCollector(this.#events.emit);
   readonly #parser: CaptureParser;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: CaptureOptions = {}) {
     this.#parser = new CaptureParser(this.#collector, options);
   }

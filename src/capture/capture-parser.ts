@@ -36,6 +36,7 @@ export interface CaptureHandler extends ChunkHandler {
   sectionBegin(section: Section, type: SectionType, offset: number, bodyOffset: number): void;
   /** The section's body ends at `bodyEnd`; its footer, where it has one, at `end`. */
   sectionEnd(section: Section, type: SectionType, bodyEnd: number, end: number): void;
+  /** A command, with the first bytes of its payload. */
   command(command: Command): void;
   /** The EOF marker, one byte at `offset`. */
   endOfStream(offset: number): void;
@@ -55,6 +56,7 @@ export interface CaptureOptions {
   readonly vmdesc?: Vmdesc | undefined;
   /** Deviations of chunks that are errors. Default `none`. */
   readonly refuse?: Refusal;
+  /** Other limits than the defaults. */
   readonly limits?: Partial<Limits>;
 }
 
@@ -107,6 +109,7 @@ export class CaptureParser {
   postcopy = false;
   /** Whether sections have footers; undefined while that is not known. */
   footers: boolean | undefined;
+  /** The parser of what is inside the sections of bitmaps. */
   readonly chunks: ChunkParser;
 
   readonly #queue: ByteQueue;
@@ -137,6 +140,10 @@ export class CaptureParser {
   #foundDevices: DevicePlace[] = [];
   #afterEnd = -1;
 
+  /**
+   * @param handler is called for everything that is complete, during `push` and `finish`.
+   * @throws DirtyBitmapError `argument` for a limit that is no whole number.
+   */
   constructor(handler: CaptureHandler, options: CaptureOptions = {}) {
     this.#handler = handler;
     this.#options = options;

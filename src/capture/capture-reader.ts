@@ -11,8 +11,11 @@ import type { Vmdesc } from './vmdesc.js';
 
 /** The sections of one name and instance, together. */
 export interface SectionSummary {
+  /** `ram`, `dirty-bitmap`, or that of a device. */
   readonly name: string;
+  /** Which of the devices of one name. */
   readonly instance: number;
+  /** As the header of the first of them says. */
   readonly version: number;
   /** How many START, PART, END and FULL sections. */
   readonly count: number;
@@ -26,6 +29,7 @@ export interface CaptureSummary {
   readonly version: number | undefined;
   /** Machine type; undefined where the stream has no configuration section. */
   readonly machine: string | undefined;
+  /** Those of the configuration section that are on. */
   readonly capabilities: readonly string[];
   /** Whether the migration switched over to postcopy. */
   readonly postcopy: boolean;
@@ -63,6 +67,7 @@ const MAX_SECTIONS = 65_536;
  * console.log(reader.bitmaps[0]?.bits.count(), reader.findings.list);
  */
 export class CaptureReader {
+  /** What was found so far. */
   readonly findings: Findings;
   readonly #parser: CaptureParser;
   readonly #gatherer: Gatherer;
@@ -71,6 +76,7 @@ export class CaptureReader {
   #bytes = 0;
   #stopped = false;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: CaptureReaderOptions = {}) {
     const limits = resolveLimits(options.limits);
     this.findings = new Findings(limits.maxFindings);

@@ -45,6 +45,7 @@ export class IncomingMigration {
   #tail = NOTHING;
   #tailFilled = 0;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: Omit<CaptureReaderOptions, 'observer' | 'offset'> = {}) {
     this.reader = new CaptureReader({
       ...options,

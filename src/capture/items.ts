@@ -35,7 +35,9 @@ export interface Section {
 export interface Configuration {
   /** Machine type, e.g. `pc-i440fx-7.2`. */
   readonly machine: string;
+  /** Pages of the guest have 2 to the power of this many bytes; undefined where it is not told. */
   readonly targetPageBits: number | undefined;
+  /** Capabilities that are on, by name; undefined where they are not told. */
   readonly capabilities: readonly string[] | undefined;
   /** 16 bytes in hexadecimal. */
   readonly uuid: string | undefined;

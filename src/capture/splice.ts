@@ -99,6 +99,7 @@ export class SplicePlanner implements CaptureHandler {
     if (type === 'start' && section.name === 'ram') this.#afterRam = end;
   }
 
+  /** Called by the parser. */
   command({ id, offset }: Command): void {
     if (id === COMMAND.PACKAGED) this.#other(offset);
   }

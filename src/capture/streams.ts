@@ -25,6 +25,7 @@ export async function* decodeCapture(
  * const events = response.body.pipeThrough(new CaptureDecoderStream());
  */
 export class CaptureDecoderStream extends TransformStream<Uint8Array, CaptureEvent[]> {
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: CaptureOptions = {}) {
     const decoder = new CaptureDecoder(options);
     const pass = (

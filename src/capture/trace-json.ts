@@ -2,9 +2,30 @@ import { fromHex, nameFromBytes, nameFromText, toHex } from '../bytes/text.js';
 import { DEVIATIONS } from '../chunk/deviation.js';
 import { DirtyBitmapError } from '../errors.js';
 import { RULES } from '../rules.js';
-import type { TraceItem } from './trace.js';
+import type { TraceChunk, TraceItem } from './trace.js';
 
 type Json = Record<string, unknown>;
+
+/** A chunk in a line of `trace --json`. */
+interface ChunkLine extends Omit<TraceChunk, 'node' | 'bitmap' | 'data'> {
+  readonly node?: string;
+  /** Instead of `node`, where that is not clean UTF-8. */
+  readonly nodeHex?: string;
+  readonly bitmap?: string;
+  /** Instead of `bitmap`, where that is not clean UTF-8. */
+  readonly bitmapHex?: string;
+  /** Base64. */
+  readonly data?: string;
+}
+
+/** What a line that {@link traceLine} makes holds: the item, with data in base64. */
+export type TraceLine =
+  | ChunkLine
+  | Exclude<TraceItem, TraceChunk | { readonly data: Uint8Array }>
+  | WithText<Extract<TraceItem, { readonly type: 'command' }>>
+  | WithText<Extract<TraceItem, { readonly type: 'bytes' }>>;
+
+type WithText<T> = Omit<T, 'data'> & { readonly data: string };
 
 /**
  * An item of a trace as one line of JSON: names as text (or, where that is not clean, as `nodeHex` and `bitmapHex`), data

@@ -16,21 +16,28 @@ import type { SectionType } from './items.js';
 /** A chunk in a trace. What a kind has not is undefined. */
 export interface TraceChunk {
   readonly type: 'chunk';
+  /** Bytes from the start of the input. */
   readonly offset: number;
+  /** In bytes. */
   readonly length: number;
   readonly kind: 'start' | 'complete' | 'bits' | 'zeroes' | 'bare';
+  /** As they stand there: see {@link FLAG}. */
   readonly flags: number;
+  /** Bytes that they stand in. */
   readonly flagsWidth: FlagsWidth;
   /** Names as the chunk carries them, raw; undefined where it means those of the chunk before. */
   readonly node?: Uint8Array;
   readonly bitmap?: Uint8Array;
   /** Bytes. */
   readonly granularity?: number;
+  /** The byte behind the granularity of a START chunk. */
   readonly startFlags?: number;
   /** Sectors of 512 bytes. */
   readonly firstSector?: number;
   readonly sectorCount?: number;
+  /** Of a BITS chunk: little-endian words, the first bit the lowest. */
   readonly data?: Uint8Array;
+  /** What is not as QEMU writes it. */
   readonly deviations?: readonly Deviation[];
 }
 
@@ -101,6 +108,7 @@ export class Tracer {
   #items: TraceItem[] = [];
   readonly #scratch = new ByteWriter(512);
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: TraceOptions = {}) {
     // Events are taken as they arise, because where the parser stands then is the same however the input is cut.
     const emit = (event: CaptureEvent | ChunkEvent | BadChunkEvent): void => this.#event(event);

@@ -3,8 +3,11 @@ import { ITEM } from './items.js';
 
 /** The size of one device section's body, in bytes, as the vmdesc tells it. */
 export interface DeviceSize {
+  /** As in the header of the section. */
   readonly name: string;
+  /** Which of the devices of one name. */
   readonly instance: number;
+  /** In bytes, without header and footer. */
   readonly size: number;
 }
 

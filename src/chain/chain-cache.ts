@@ -9,8 +9,10 @@ export interface CacheEvent {
 
 /** What a cache did, and why. */
 export interface CacheNote {
+  /** The disk, as it was asked for. */
   readonly disk: string;
   readonly what: 'asked' | 'kept' | 'dropped';
+  /** In a few words. */
   readonly reason: string;
 }
 
@@ -45,8 +47,9 @@ export class ChainCache {
   #generation = 0;
 
   /**
-   * @param ask asks QEMU.
-   * @param note is told what the cache does.
+   * A cache that knows nothing yet.
+   * @param ask asks QEMU how it is now, as `queryState` does.
+   * @param note is told what is asked, kept and dropped, and why.
    */
   constructor(ask: () => Promise<LiveState>, note: (note: CacheNote) => void = () => {}) {
     this.#ask = ask;

@@ -19,7 +19,7 @@ export {
   type NodeLink,
   parseLiveState,
 } from './live-nodes.js';
-export type { BackingLocation } from './location.js';
+export type { BackingLocation, HostLocation, NetworkLocation, Slice } from './location.js';
 export type { NodeBitmap, NodeFacts, Nodes } from './node-bitmaps.js';
 export { type OpenChainOptions, openChain } from './open-chain.js';
 export { operationChain } from './operation-chain.js';
@@ -28,5 +28,5 @@ export { planDelete } from './plan-delete.js';
 export { type MergeArguments, planMerge, WRITE_BITMAP } from './plan-merge.js';
 export { mergeArguments, type Operation, type OperationPlan, planBefore, planOperation } from './plan-operation.js';
 export { planSnapshot } from './plan-snapshot.js';
-export { commitBackingName } from './relative-name.js';
-export { type Invalidity, invalidity } from './validity.js';
+export { commitBackingName, type NamedLayer } from './relative-name.js';
+export { type Invalid, type Invalidity, invalidity } from './validity.js';

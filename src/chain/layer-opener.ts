@@ -7,6 +7,7 @@ export interface OpenedLayer {
   readonly identity: string;
   /** Whether a program has it open for writing; undefined where nobody knows. */
   readonly writerPresent: boolean | undefined;
+  /** Called once, when all is read. */
   close(): Promise<void>;
 }
 

@@ -65,7 +65,9 @@ export interface Chain {
   readonly end: 'terminated' | 'unknown' | 'error';
   /** Why there is no further layer, for a person. */
   readonly endReason: string;
+  /** What ended the reading before the end of the chain. */
   readonly error: DirtyBitmapError | undefined;
+  /** Where that was. */
   readonly brokenAt: BrokenLink | undefined;
   /** What is wrong with the chain as a whole. */
   readonly findings: Findings;

@@ -26,7 +26,9 @@ export interface LiveChain {
   readonly layers: readonly LiveLayer[];
   /** The end is always known: QEMU has all of a chain open. */
   readonly end: 'terminated';
+  /** In a sentence. */
   readonly endReason: string;
+  /** Where the links between the layers are from: those of `file-names` are guessed. */
   readonly linkSource: LinkSource;
 }
 

@@ -6,7 +6,7 @@ export interface Slice {
 }
 
 /** A file, a block device or a directory of the host. */
-interface HostLocation {
+export interface HostLocation {
   readonly kind: 'file' | 'block' | 'dir';
   readonly path: string;
   /**

@@ -3,9 +3,13 @@ export interface NodeBitmap {
   readonly name: string;
   /** In bytes. */
   readonly granularity: number | undefined;
+  /** Writes of the guest are recorded in it. */
   readonly recording: boolean;
+  /** It is stored in the image when QEMU ends. */
   readonly persistent: boolean;
+  /** A job, an export or a migration uses it. */
   readonly busy: boolean;
+  /** It was not saved, and its bits are lost. */
   readonly inconsistent: boolean;
 }
 

@@ -1,7 +1,7 @@
 import { bitmapOn, type Nodes } from './node-bitmaps.js';
 
 /** Why a bitmap of the top does not tell what changed, or undefined where it does. */
-type Invalid = 'not-on-top' | 'hole' | 'not-recording' | 'not-persistent' | 'inconsistent';
+export type Invalid = 'not-on-top' | 'hole' | 'not-recording' | 'not-persistent' | 'inconsistent';
 
 /** A layer that makes a bitmap invalid. */
 export interface Invalidity {

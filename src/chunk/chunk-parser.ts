@@ -23,6 +23,7 @@ export interface ChunkHandler {
 
 /** Where a {@link ChunkParser} stands, as plain data; the bytes that it has not taken are not part of it. */
 export interface ChunkParserState {
+  /** The names that were said, to which chunks without names refer. */
   readonly names: NameMemoryState;
   /** Bytes of data that are still to come for the BITS chunk that was told last, of how many. */
   readonly dataLeft: number;

@@ -23,6 +23,10 @@ export class SectionParser {
   readonly #queue: ByteQueue;
   #inside = false;
 
+  /**
+   * @param handler is called for every chunk that is complete, during `push`.
+   * @throws DirtyBitmapError `argument` for a limit that is no whole number.
+   */
   constructor(handler: ChunkHandler, options: SectionOptions = {}) {
     this.#queue = new ByteQueue(options.offset ?? 0);
     this.chunks = new ChunkParser(this.#queue, handler, resolveLimits(options.limits), options.refuse);
@@ -73,6 +77,7 @@ export class SectionDecoder {
   readonly #events = new EventBatches<ChunkEvent | BadChunkEvent>();
   readonly #chunks = new ChunkCollector(this.#events.emit);
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(options: SectionOptions = {}) {
     this.#parser = new SectionParser(this.#chunks, options);
   }

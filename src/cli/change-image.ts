@@ -5,7 +5,7 @@ import type { Limits } from '../limits.js';
 import type { CommitPlan } from '../qcow2/commit/plan.js';
 import type { WantedBitmap } from '../qcow2/commit/wanted.js';
 import type { Qcow2Image } from '../qcow2/image.js';
-import { planDocument, planText } from '../report/plan-text.js';
+import { type PlanDocument, planDocument, planText } from '../report/plan-text.js';
 import { jsonText, plural } from '../report/text.js';
 import { nameKey } from '../set/rename-set.js';
 import { startProgress } from './progress.js';
@@ -21,6 +21,17 @@ export interface ImageChangeOptions {
   readonly paranoid?: boolean;
   readonly json?: boolean;
   readonly limit?: Partial<Limits>;
+}
+
+/** The JSON document of every command that changes an image; without a plan where it is not known, as in `undo`. */
+export interface ChangeDocument extends Partial<PlanDocument> {
+  readonly image: string;
+  /** Whether nothing was written. */
+  readonly dryRun?: boolean;
+  /** What was done, or would be, a sentence each. */
+  readonly changes: readonly string[];
+  /** The file with what was overwritten. */
+  readonly undo?: string | null;
 }
 
 /**
@@ -77,7 +88,13 @@ async function tell(
   terminal: Terminal,
 ): Promise<void> {
   if (json === true) {
-    const done = { image: path, dryRun: dryRun === true, changes: said, ...planDocument(plan), undo: undo ?? null };
+    const done: ChangeDocument = {
+      image: path,
+      dryRun: dryRun === true,
+      changes: said,
+      ...planDocument(plan),
+      undo: undo ?? null,
+    };
     await writeOut(terminal, `${jsonText(done, 2)}\n`);
     return;
   }

@@ -7,15 +7,19 @@ import type { Format } from '../report/input-report.js';
 import { jsonText } from '../report/text.js';
 import { addBitmapCommands } from './bitmap-commands.js';
 import { addChainCommands } from './chain-commands.js';
+import { addCompletionCommand } from './completion-command.js';
 import { addInspectCommand } from './inspect-commands.js';
 import { addPlanCommands } from './plan-commands.js';
 import { addTapCommands } from './tap-commands.js';
-import { EXIT, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
+import { EXIT, EXIT_TEXTS, errorDocument, errorLine, exitCodeOf, type Terminal, writeOut } from './terminal.js';
 import { addWatchCommand } from './watch-commands.js';
 import { addWireCommands } from './wire-commands.js';
 import { addWriteCommands } from './write-commands.js';
 
 type InputFormat = Format | 'auto';
+
+/** What holds for every command with an input. */
+export const INPUT_TEXT = 'INPUT is a file, or - for standard input.';
 
 const FORMATS: readonly Format[] = ['capture', 'section', 'set', 'nbdinfo', 'qcow2'];
 
@@ -29,10 +33,13 @@ function parseBytes(text: string): number {
 
 function inputOptions(command: Command): Command {
   return command
-    .option(
-      '--format <kind>',
-      `kind of input, instead of looking at its content: ${FORMATS.join(', ')}; with several inputs once for all, or for each in order (auto: look)`,
-      parseFormat,
+    .addOption(
+      new Option(
+        '--format <kind>',
+        'kind of input, instead of looking at its content; with several inputs once for all, or for each in order (auto: look)',
+      )
+        .choices([...FORMATS, 'auto'])
+        .argParser(parseFormat),
     )
     .option('--offset <bytes>', 'where the stream begins in the file', parseBytes)
     .option(
@@ -61,7 +68,7 @@ function parseLimit(text: string, before: Partial<Limits> = {}): Partial<Limits>
  * The command line. Each command's code is loaded when it is called.
  * @param done takes the exit code of the command that ran.
  */
-function build(terminal: Terminal, done: (code: number) => void): Command {
+export function buildProgram(terminal: Terminal, done: (code: number) => void): Command {
   const program = new Command('dirtybitmap')
     .description('QEMU dirty bitmaps: what is in a migration stream or a bitmap set, and what is wrong with it.')
     .version(terminal.version)
@@ -73,7 +80,9 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
     })
     .addHelpText(
       'after',
-      '\nINPUT is a file, or - for standard input. Exit codes: 0 fine, 1 the input is bad or differs, 2 used wrongly, 3 cannot be read or written.',
+      `\n${INPUT_TEXT} Exit codes: ${Object.entries(EXIT_TEXTS)
+        .map((one) => one.join(' '))
+        .join(', ')}.`,
     );
 
   inputOptions(program.command('info').argument('<input...>', 'captures, sections, bitmap sets or qcow2 images'))
@@ -127,6 +136,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
   addWatchCommand(program, terminal, done);
   addInspectCommand(program, terminal, done);
   addTapCommands(program, parseLimit, terminal, done);
+  addCompletionCommand(program, terminal, done);
   return program;
 }
 
@@ -137,7 +147,7 @@ function build(terminal: Terminal, done: (code: number) => void): Command {
  */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   let code: number = EXIT.OK;
-  const program = build(terminal, (result) => {
+  const program = buildProgram(terminal, (result) => {
     code = result;
   });
   try {

@@ -4,6 +4,7 @@ import { printable } from '../bytes/text.js';
 import type { DirtyBitmapError } from '../errors.js';
 import type { BarShape } from '../report/density-bar.js';
 import type { Paint } from '../report/info-text.js';
+import type { Code } from '../rules.js';
 
 /** What a command may touch of the world: arguments in, text out. Tests give their own. */
 export interface Terminal {
@@ -25,6 +26,14 @@ export const EXIT = Object.freeze({
   /** Something cannot be read or written. */
   ACCESS: 3,
 });
+
+/** The exit codes in words. */
+export const EXIT_TEXTS: Readonly<Record<number, string>> = {
+  [EXIT.OK]: 'fine',
+  [EXIT.BAD]: 'the input is bad or differs',
+  [EXIT.USAGE]: 'used wrongly',
+  [EXIT.ACCESS]: 'cannot be read or written',
+};
 
 /** What is not the input's fault but the command line's. */
 const USAGE_RULES: readonly string[] = ['argument', 'bitmap-not-found', 'output-exists', 'address-in-use'];
@@ -52,8 +61,21 @@ export function errorLine({ code, offset, message }: Pick<DirtyBitmapError, 'cod
   return `dirtybitmap: ${code}${offset === undefined ? '' : ` at ${offset}`}: ${printable(message)}\n`;
 }
 
+/** What is printed with `--json` where a command fails before it has an answer. */
+export interface ErrorDocument {
+  readonly error: {
+    readonly code: Code;
+    /** What was expected, what was found, what to do. */
+    readonly message: string;
+    /** Bytes from the start of the input, where the place is known. */
+    readonly offset: number | undefined;
+    /** The field, where that helps. */
+    readonly path: string | undefined;
+  };
+}
+
 /** An error as data. */
-export function errorDocument({ code, message, offset, path }: Omit<DirtyBitmapError, 'name'>): object {
+export function errorDocument({ code, message, offset, path }: Omit<DirtyBitmapError, 'name'>): ErrorDocument {
   return { error: { code, message, offset, path } };
 }
 

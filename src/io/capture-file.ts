@@ -8,7 +8,9 @@ import { openSource, type Source } from './source.js';
 
 /** How a capture is read from a file. */
 export interface ReadCaptureOptions extends Omit<CaptureOptions, 'total' | 'vmdesc'> {
+  /** Told now and then how far the file is read, in bytes. */
   readonly onProgress?: ((offset: number) => void) | undefined;
+  /** Aborted, it ends the reading: its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -16,6 +16,7 @@ export interface ImageLock {
   readonly kind: LockKind;
   /** Looks once more. @throws DirtyBitmapError `image-locked` where the lock is gone, or somebody else came. */
   assertHeld(): Promise<void>;
+  /** Lets others open the image again; an OFD lock is let go when its file is closed. */
   release(): Promise<void>;
 }
 

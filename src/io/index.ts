@@ -9,6 +9,7 @@ export { chainFiles } from './chain-files.js';
 export { type ConnectOptions, connectTo } from './connect.js';
 export type { Connection, PeerOptions, WebConnection } from './connection.js';
 export { hasWriter, type ImageLock, type LockKind, type LockOptions, lockImage } from './image-lock.js';
+export type { Wait } from './in-time.js';
 export { Listener, type ListenOptions } from './listen.js';
 export { type CommitImageOptions, type Committed, commitImage, undoCommit } from './qcow2-commit.js';
 export { QmpClient, type QmpClientOptions } from './qmp-client.js';

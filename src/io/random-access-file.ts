@@ -4,6 +4,7 @@ import { accessError } from './source.js';
 
 /** A file that is read anywhere, until it is closed. */
 export interface RandomAccessFile extends RandomAccess {
+  /** Closes the file; nothing can be read from it any more. */
   close(): Promise<void>;
 }
 

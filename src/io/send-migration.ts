@@ -27,6 +27,7 @@ export interface SendOptions extends PeerOptions {
 
 /** What was sent. */
 export interface SentMigration {
+  /** Of the stream. */
   readonly bytes: number;
   /** Whether the destination said that it has loaded the stream; undefined where it was not asked. */
   readonly loaded: true | undefined;

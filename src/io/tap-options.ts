@@ -30,6 +30,7 @@ export interface TapOptions {
   readonly onProgress?: ((passing: PassingMigration) => void) | undefined;
   /** Called with the bytes of each piece that was read of the source, on any channel, after it has passed. */
   readonly onRead?: ((bytes: number) => void) | undefined;
+  /** Told what a person should know, when it is seen. */
   readonly onNotice?: ((notice: TapNotice) => void) | undefined;
   /** Changes what goes to the destination: its bitmaps, and one command. Default: nothing is changed. */
   readonly changes?: StreamChanges | undefined;

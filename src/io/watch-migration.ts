@@ -1,15 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DirtyBitmapError } from '../errors.js';
 import { type QmpExecutor, qmpCommand, runCommand } from '../qmp/commands.js';
-import { type MigrationEvent, MigrationObserver } from '../qmp/migration-observer.js';
+import { type AskedAgain, type MigrationEvent, MigrationObserver } from '../qmp/migration-observer.js';
 import { type MigrationOutlook, migrationOutlook } from '../qmp/migration-outlook.js';
-import { type MigrationSide, queryMigrationSide } from '../qmp/migration-side.js';
+import { phaseOf } from '../qmp/migration-phase.js';
+import type { MigrationSide } from '../qmp/migration-side.js';
 import {
   inProgress,
   type MigrationProgress,
   parseMigrationParameters,
   parseMigrationProgress,
+  parseRunState,
 } from '../qmp/migration-state.js';
+import { queryMigrationBits, queryMigrationSide } from '../qmp/query-migration-side.js';
 import { type MigrationVerification, verifyMigration } from '../qmp/verify-migration.js';
 
 /** How a migration is followed. */
@@ -56,21 +59,23 @@ export async function* watchMigration(
   const observer = new MigrationObserver(first, there);
   yield* observer.first();
   let { migration } = first;
+  // Later it says nothing of what was there at the start.
+  const before = phaseOf(first) === 'before' ? there : undefined;
   try {
     while (!observer.over) {
       await sleep(interval, undefined, { signal });
       const told = await ask(source);
       migration = told.migration;
       if (observer.begins(migration)) yield* observer.renew(await queryMigrationSide(source));
-      yield* observer.observe(migration, told.parameters);
+      yield* observer.observe(told);
     }
     if (migration.status !== 'completed') return result(observer, migration, undefined);
-    const left = await queryMigrationSide(source);
+    const left = await queryMigrationBits(source);
     if (options.destination === undefined) {
       // What was switched off after the first look migrated nothing.
       return result(observer, migration, undefined, migrationOutlook(left, undefined));
     }
-    const verification = verifyMigration(left, await settled(options.destination, options));
+    const verification = verifyMigration(left, await settled(options.destination, options), before);
     yield { kind: 'verified', verification };
     return result(observer, migration, verification);
   } catch (error) {
@@ -89,10 +94,11 @@ function result(
   return { status, error, outlook, verification, ok: status === 'completed' && clean };
 }
 
-async function ask(qmp: QmpExecutor): Promise<Pick<MigrationSide, 'migration' | 'parameters'>> {
+async function ask(qmp: QmpExecutor): Promise<AskedAgain> {
   const migration = parseMigrationProgress(await runCommand(qmp, qmpCommand('query-migrate')));
   const parameters = parseMigrationParameters(await runCommand(qmp, qmpCommand('query-migrate-parameters')));
-  return { migration, parameters };
+  const runState = parseRunState(await runCommand(qmp, qmpCommand('query-status')));
+  return { migration, parameters, runState };
 }
 
 /** The destination, when it has loaded what the source has sent. */
@@ -100,7 +106,7 @@ async function settled(qmp: QmpExecutor, { patience = 30_000, signal }: WatchOpt
   const pause = 100;
   for (let left = Math.ceil(patience / pause); left > 0; left--) {
     const { status } = parseMigrationProgress(await runCommand(qmp, qmpCommand('query-migrate')));
-    if (!inProgress(status)) return await queryMigrationSide(qmp);
+    if (!inProgress(status)) return await queryMigrationBits(qmp);
     await sleep(pause, undefined, { signal });
   }
   const message = `the source has completed, and the destination has not after ${patience} ms; compare later with --verify`;

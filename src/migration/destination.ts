@@ -84,6 +84,10 @@ export class Destination implements ChunkHandler {
   #named = false;
   #flagless = 0;
 
+  /**
+   * @param graph where the bitmaps are made.
+   * @throws DirtyBitmapError `argument` for a limit that is no whole number.
+   */
   constructor(graph: BlockGraph, options: DestinationOptions = {}) {
     const { mapping, strict = false, holes = strict ? 'refuse' : 'report' } = options;
     const { maxFindings, maxRanges } = resolveLimits(options.limits);
@@ -95,6 +99,7 @@ export class Destination implements ChunkHandler {
     this.#chunks = new IncomingChunks({ graph, mapping, patch: this.#patch, holes, maxRanges }, this.#faults);
   }
 
+  /** Which step of the migration is next: see {@link DestinationState}. */
   get state(): DestinationState {
     return this.#state;
   }

@@ -35,6 +35,7 @@ export interface GatheredBitmap {
   readonly chunks: { readonly data: number; readonly zeroes: number };
   /** Offset of its START in the input, in bytes. */
   readonly offset: number;
+  /** What is dirty, as far as its ranges came. */
   readonly bits: Bitmap;
 }
 

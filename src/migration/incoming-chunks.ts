@@ -43,7 +43,7 @@ export interface DataProgress {
 }
 
 /** A bitmap that came, as plain data. */
-interface EntrySnapshot {
+export interface EntrySnapshot {
   /** The index of its target. */
   readonly target: number;
   readonly nodeAlias: Uint8Array;

@@ -44,6 +44,10 @@ export class MemoryNode implements BlockNode {
   readonly #memory: MemoryBudget;
   readonly #bitmaps: TrackedBitmap[] = [];
 
+  /**
+   * Made by {@link MemoryGraph.addNode}.
+   * @throws DirtyBitmapError `argument` for a size that is no whole number of bytes.
+   */
   constructor(creation: NodeCreation, memory: MemoryBudget) {
     assertBytes(creation.size, 'size');
     this.name = creation.name;
@@ -170,7 +174,10 @@ export class MemoryGraph implements BlockGraph {
   readonly #nodes: MemoryNode[] = [];
   readonly #backends: BlockBackend[] = [];
 
-  /** @param memory what all bitmaps together may occupy; by default `maxBitmapMemory`. */
+  /**
+   * A graph without nodes.
+   * @param memory what all bitmaps together may occupy; by default `maxBitmapMemory`.
+   */
   constructor(memory: MemoryBudget = { used: 0, max: resolveLimits().maxBitmapMemory }) {
     this.memory = memory;
   }

@@ -56,7 +56,7 @@ export interface QemuNodeMapping {
 }
 
 /** A bitmap in block-bitmap-mapping, as QMP has it. */
-interface QemuBitmapMapping {
+export interface QemuBitmapMapping {
   readonly name: string;
   readonly alias: string;
   readonly transform?: { readonly persistent?: boolean | undefined } | undefined;

@@ -51,6 +51,7 @@ export interface PlanRefusal {
 export interface SourcePlan {
   /** In the order of the stream. */
   readonly bitmaps: readonly PlannedBitmap[];
+  /** Bitmaps that stay behind, and why. */
   readonly leftOut: readonly LeftOut[];
   /** The migration cannot begin unless this is empty. */
   readonly refusals: readonly PlanRefusal[];

@@ -89,6 +89,7 @@ export class Source {
     return this.#plan;
   }
 
+  /** Which step of the migration is next: see {@link SourceState}. */
   get state(): SourceState {
     return this.#state;
   }

@@ -17,6 +17,7 @@ export interface BitmapsExtension {
   readonly bitmapCount: number;
   /** Bytes of the directory. */
   readonly directorySize: number;
+  /** Where it lies in the file, in bytes. */
   readonly directoryOffset: number;
 }
 

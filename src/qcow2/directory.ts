@@ -22,6 +22,7 @@ const MAX_GRANULARITY_BITS = 63;
 export interface DirectoryEntry {
   /** Where it lies in the file, in bytes. */
   readonly offset: number;
+  /** Where its table lies in the file, in bytes. */
   readonly tableOffset: number;
   /** Words of the table, 8 bytes each. */
   readonly tableEntries: number;

@@ -2,7 +2,9 @@ import { DirtyBitmapError } from '../errors.js';
 
 /** Bytes of the image file. */
 export interface ByteRange {
+  /** Bytes from the start of the file. */
   readonly offset: number;
+  /** In bytes; fewer are there only at the end of the file. */
   readonly length: number;
 }
 

@@ -6,8 +6,9 @@ import type { Steps } from './random-access.js';
 
 /** Bytes of a table word. */
 export const WORD = 8;
-/** What a decoded word is where it is no offset: a cluster of bits that are all clear, or all set. */
+/** What a decoded word is for a cluster of bits that are all clear and take no room in the file. */
 export const ALL_ZEROES = 0;
+/** What a decoded word is for a cluster of bits that are all set and take no room in the file. */
 export const ALL_ONES = 1;
 
 /** The table of a bitmap: where each cluster of its bits lies. */

@@ -5,6 +5,7 @@ import type { BlockNode } from '../migration/block-graph.js';
 import { type Resolved, resolveTarget } from '../migration/resolve-target.js';
 import type { LeftOutReason, PlannedBitmap } from '../migration/source-plan.js';
 import type { Code } from '../rules.js';
+import { isWaiting, phaseOf } from './migration-phase.js';
 import type { MigrationSide } from './migration-side.js';
 import { inProgress, isSince, type QemuRelease } from './migration-state.js';
 
@@ -48,10 +49,14 @@ const SECTORS_PER_BYTE = 16;
 
 /** What is wrong with a bitmap at the source itself, though QEMU begins to send it. */
 export function judgeAtSource(
-  { node, bitmap, granularity, sectors }: PlannedBitmap,
+  { node, bitmap, alias, granularity, sectors }: PlannedBitmap,
   release: QemuRelease,
 ): Judgement | undefined {
   const label = labelOf(node, bitmap.name);
+  if (alias.bytes.length === 0) {
+    const message = `${label}: its alias is empty: QEMU sends that, and the destination ends (Unable to read bitmap alias string); map it to another`;
+    return { verdict: 'blocked', code: 'name-empty', message };
+  }
   if (node.size === 0) {
     const message = `${label}: its disk has no bytes: the destination aborts (hbitmap_iter_init); remove the bitmap, or leave it out of the mapping`;
     return { verdict: 'blocked', code: 'disk-empty', message };
@@ -71,6 +76,7 @@ export type Arrivals = Map<BlockNode, Set<string>>;
 /** What becomes of a bitmap at the destination, and where it goes there. */
 export function judgeAtDestination(
   planned: PlannedBitmap,
+  source: MigrationSide,
   destination: MigrationSide,
   arrivals: Arrivals,
 ): { readonly resolved: Resolved | undefined; readonly judgement: Judgement | undefined } {
@@ -81,12 +87,13 @@ export function judgeAtDestination(
     const message = `${label}: at the destination ${resolved.message}; QEMU drops all bitmaps, and the migration says completed`;
     return { resolved: undefined, judgement: { verdict: 'lost', code: resolved.code, message } };
   }
-  return { resolved, judgement: judgeArrival(planned, resolved, destination, arrivals) };
+  return { resolved, judgement: judgeArrival(planned, resolved, source, destination, arrivals) };
 }
 
 function judgeArrival(
   planned: PlannedBitmap,
   resolved: Resolved,
+  source: MigrationSide,
   destination: MigrationSide,
   arrivals: Arrivals,
 ): Judgement | undefined {
@@ -103,10 +110,16 @@ function judgeArrival(
   taken.add(name);
   // While it comes, and afterwards, the one that is there is the one that comes.
   const { status } = destination.migration;
-  const before = !inProgress(status) && status !== 'completed';
+  const before = phaseOf(source) === 'before' || (!inProgress(status) && status !== 'completed');
   if (before && node.bitmaps.some((bitmap) => bitmap.name?.text === name)) {
     const message = `${label}: there is a bitmap ${there} already, and QEMU fails the whole migration; remove that, or map this one to another name`;
     return { verdict: 'blocked', code: 'bitmap-exists', message };
+  }
+  // Of an image that waits nothing is loaded; one that is in use is that of the source, and QEMU keeps what came then.
+  const stored = destination.stored.get(node.name) ?? [];
+  if (isWaiting(destination) && stored.some((one) => one.name === name && !one.inUse)) {
+    const message = `${label}: the image of the destination's node ${quoted(node.name)} has a bitmap ${quoted(name)} stored already: the migration says completed, and then the destination cannot open the image again, and the guest runs nowhere; remove that one from the image, or map this one to another name`;
+    return { verdict: 'blocked', code: 'bitmap-stored', message };
   }
   return judgeSize(planned, node, label) ?? judgeStorage(planned, resolved, destination.release, label);
 }

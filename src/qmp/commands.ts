@@ -2,13 +2,13 @@ import type { Action } from '../chain/actions.js';
 import type { MappedNode } from '../migration/block-bitmap-mapping.js';
 
 /** A node and a bitmap of it. */
-interface BitmapRef {
+export interface BitmapRef {
   readonly node: string;
   readonly name: string;
 }
 
 /** What a bitmap is made with. */
-interface BitmapAdd extends BitmapRef {
+export interface BitmapAdd extends BitmapRef {
   /** In bytes, a power of two of at least 512; QEMU's default is the cluster size of the image, at least 4096. */
   readonly granularity?: number;
   /** Kept in the image when QEMU ends; default false. */
@@ -26,7 +26,7 @@ export interface BlockdevOptions {
 }
 
 /** What `query-migrate` tells, as far as it is looked at here. */
-interface MigrationStatus {
+export interface MigrationStatus {
   /** `none`, `setup`, `active`, `completed`, `failed`, `cancelled`, ...; absent before the first migration. */
   readonly status?: string;
   readonly 'error-desc'?: string;
@@ -43,17 +43,19 @@ interface MigrationStatus {
 }
 
 /** Parameters of a migration, as far as they are looked at here. */
-interface MigrationSettings {
+export interface MigrationSettings {
   /** Bytes per second; 0 is without a limit. */
   readonly 'max-bandwidth'?: number;
   /** Milliseconds, at most 2000000. */
   readonly 'downtime-limit'?: number;
+  /** Bytes per second to count with for the end; 0 for what is measured. Since QEMU 8.2. */
+  readonly 'avail-switchover-bandwidth'?: number;
   /** Names here and names in the stream. Since QEMU 5.2. */
   readonly 'block-bitmap-mapping'?: readonly MappedNode[];
 }
 
 /** A switch of `migrate-set-capabilities`, such as `dirty-bitmaps`. */
-interface MigrationCapability {
+export interface MigrationCapability {
   readonly capability: string;
   readonly state: boolean;
 }
@@ -97,6 +99,10 @@ export interface QmpCommands {
     readonly arguments: undefined;
     readonly returns: { readonly qemu: { readonly major: number; readonly minor: number; readonly micro: number } };
   };
+  /** Lines for people, as the monitor prints them. */
+  'human-monitor-command': { readonly arguments: { readonly 'command-line': string }; readonly returns: string };
+  /** Of all bits, in their order. */
+  'x-debug-block-dirty-bitmap-sha256': { readonly arguments: BitmapRef; readonly returns: { readonly sha256: string } };
   migrate: { readonly arguments: { readonly uri: string }; readonly returns: object };
   'migrate-set-capabilities': {
     readonly arguments: { readonly capabilities: readonly MigrationCapability[] };

@@ -7,17 +7,23 @@ export { type Applied, type ApplyOptions, type ApplyResult, applyPlan } from './
 export type { BitmapOutlook, BitmapVerdict } from './bitmap-outlook.js';
 export { coarserCommands, type Replacement } from './coarser-bitmap.js';
 export {
+  type BitmapAdd,
+  type BitmapRef,
   type BlockdevOptions,
+  type MigrationCapability,
+  type MigrationSettings,
+  type MigrationStatus,
   type QmpCommand,
   type QmpCommands,
   type QmpExecutor,
   qmpCommand,
   runCommand,
 } from './commands.js';
-export { type MigrationEvent, MigrationObserver } from './migration-observer.js';
+export { type AskedAgain, type MigrationEvent, MigrationObserver } from './migration-observer.js';
 export { type MigrationOutlook, migrationOutlook } from './migration-outlook.js';
-export { type MigrationAnswers, type MigrationSide, parseMigrationSide, queryMigrationSide } from './migration-side.js';
+export { type MigrationAnswers, type MigrationSide, parseMigrationSide } from './migration-side.js';
 export type { MigrationParameters, MigrationProgress, QemuRelease, RamProgress } from './migration-state.js';
+export { queryMigrationBits, queryMigrationSide } from './query-migration-side.js';
 export { queryState } from './query-state.js';
 export { reopenOptions } from './reopen-options.js';
 export {
@@ -30,5 +36,7 @@ export {
 } from './session.js';
 export type { StallOutlook, StallVerdict } from './stall.js';
 export type { Cure } from './stall-cures.js';
-export { type MigrationVerification, type VerifiedBitmap, verifyMigration } from './verify-migration.js';
+export type { StoredBitmap } from './stored-bitmaps.js';
+export type { VerifiedBitmap } from './verified-bitmap.js';
+export { type MigrationVerification, verifyMigration } from './verify-migration.js';
 export { type Shown, type Verification, verifyPlan } from './verify-plan.js';

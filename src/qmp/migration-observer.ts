@@ -1,6 +1,7 @@
 import { type MigrationOutlook, migrationOutlook } from './migration-outlook.js';
+import { type MigrationPhase, phaseOf } from './migration-phase.js';
 import type { MigrationSide } from './migration-side.js';
-import { inProgress, type MigrationParameters, type MigrationProgress } from './migration-state.js';
+import { inProgress, type MigrationProgress } from './migration-state.js';
 import type { StallOutlook } from './stall.js';
 import type { MigrationVerification } from './verify-migration.js';
 
@@ -8,7 +9,7 @@ import type { MigrationVerification } from './verify-migration.js';
 export type MigrationEvent =
   /** What becomes of the bitmaps, as it looks now. */
   | { readonly kind: 'outlook'; readonly outlook: MigrationOutlook }
-  /** No migration is under way. */
+  /** No migration is under way; the status is that of an earlier one, or `none`. */
   | { readonly kind: 'waiting'; readonly status: string }
   /** Another status than before. */
   | { readonly kind: 'phase'; readonly status: string; readonly error: string | undefined }
@@ -19,6 +20,9 @@ export type MigrationEvent =
   /** Both ends were compared. */
   | { readonly kind: 'verified'; readonly verification: MigrationVerification };
 
+/** What changes while a migration goes on. */
+export type AskedAgain = Pick<MigrationSide, 'migration' | 'parameters' | 'runState'>;
+
 /**
  * Tells what changes while a migration is followed, without asking anybody: whoever does gives it what QEMU says.
  */
@@ -27,16 +31,22 @@ export class MigrationObserver {
   readonly #destination: MigrationSide | undefined;
   #outlook: MigrationOutlook;
   #status: string;
+  #phase: MigrationPhase;
   #stall: StallOutlook;
   /** Whether one was seen to be under way, or to end. */
   #followed: boolean;
 
-  /** @param destination the other end, where it was asked before the start. */
+  /**
+   * Begins with what both ends say before the first step.
+   * @param source how the source is now.
+   * @param destination the same of the other end, where that can be asked.
+   */
   constructor(source: MigrationSide, destination: MigrationSide | undefined) {
     this.#source = source;
     this.#destination = destination;
     this.#outlook = migrationOutlook(source, destination);
     this.#status = source.migration.status;
+    this.#phase = phaseOf(source);
     this.#stall = this.#outlook.stall;
     this.#followed = inProgress(this.#status);
   }
@@ -55,8 +65,8 @@ export class MigrationObserver {
   first(): MigrationEvent[] {
     const events: MigrationEvent[] = [{ kind: 'outlook', outlook: this.#outlook }];
     // Too late for what could be: both ends are compared instead.
-    if (this.#status === 'completed') return this.#phase();
-    if (inProgress(this.#status)) return [...this.#phase(), ...events];
+    if (this.#phase === 'over') return this.#change();
+    if (this.#phase === 'running') return [...this.#change(), ...events];
     return [...events, { kind: 'waiting', status: this.#status }];
   }
 
@@ -75,15 +85,19 @@ export class MigrationObserver {
   }
 
   /** QEMU was asked once more. */
-  observe(progress: MigrationProgress, parameters: MigrationParameters): MigrationEvent[] {
+  observe(asked: AskedAgain): MigrationEvent[] {
+    const { migration: progress } = asked;
     const events: MigrationEvent[] = [];
-    if (progress.status !== this.#status) {
+    const phase = phaseOf(asked);
+    // One that completed before may have been followed by another one that has completed meanwhile.
+    if (progress.status !== this.#status || (phase === 'over' && this.#phase === 'before')) {
       this.#status = progress.status;
       this.#followed = progress.status !== 'none';
-      events.push(...this.#phase(progress.error));
+      events.push(...this.#change(progress.error));
     }
-    if (!inProgress(progress.status)) return events;
-    const { stall } = migrationOutlook({ ...this.#source, migration: progress, parameters }, undefined);
+    this.#phase = phase;
+    if (phase !== 'running') return events;
+    const { stall } = migrationOutlook({ ...this.#source, ...asked }, undefined);
     const measured = stall.verdict !== 'no' && stall.now !== undefined && this.#stall.now === undefined;
     if (stall.verdict !== this.#stall.verdict || measured) events.push({ kind: 'stall', stall });
     this.#stall = stall;
@@ -93,13 +107,13 @@ export class MigrationObserver {
 
   /**
    * Whether there is nothing to follow any more: it completed, or it ended while it was followed. One that had failed
-   * before leaves another one to wait for.
+   * before, or completed with a guest that runs again, leaves another one to wait for.
    */
   get over(): boolean {
-    return this.#status === 'completed' || (this.#followed && !inProgress(this.#status));
+    return this.#phase === 'over' || (this.#followed && !inProgress(this.#status));
   }
 
-  #phase(error = this.#source.migration.error): MigrationEvent[] {
+  #change(error = this.#source.migration.error): MigrationEvent[] {
     return [{ kind: 'phase', status: this.#status, error }];
   }
 }

@@ -2,9 +2,9 @@ import { granulesIn } from '../bitmap/granularity.js';
 import { quoted } from '../bytes/text.js';
 import type { Finding } from '../findings.js';
 import type { BlockNode } from '../migration/block-graph.js';
-import { type LeftOutReason, type PlannedBitmap, planSource, type SourcePlan } from '../migration/source-plan.js';
+import { type LeftOutReason, type PlannedBitmap, planSource } from '../migration/source-plan.js';
 import type { TrackedBitmap } from '../migration/tracked-bitmap.js';
-import { type Code, RULES } from '../rules.js';
+import type { Code } from '../rules.js';
 import {
   type Arrivals,
   type BitmapOutlook,
@@ -13,10 +13,10 @@ import {
   judgeAtSource,
   textOf,
 } from './bitmap-outlook.js';
+import { isInImage } from './image-hand-over.js';
+import { findingsOf } from './migration-findings.js';
 import type { MigrationSide } from './migration-side.js';
-import { isSince } from './migration-state.js';
 import { type StallOutlook, stallOf } from './stall.js';
-import { severalNodes, TWO_NODES } from './stall-cures.js';
 
 /** What a migration does with the bitmaps of its source. */
 export interface MigrationOutlook {
@@ -61,6 +61,13 @@ export function migrationOutlook(source: MigrationSide, destination: MigrationSi
   };
 }
 
+/** Of a bitmap that does not go in the stream, and need not. */
+const IN_IMAGE = {
+  verdict: 'fine',
+  code: 'handed-over-in-image',
+  message: 'handed over in the image, which the source has open and the destination takes over; not in the stream',
+} as const;
+
 class Outlook {
   readonly bitmaps: BitmapOutlook[] = [];
   readonly #source: MigrationSide;
@@ -72,14 +79,20 @@ class Outlook {
     this.#off = off;
   }
 
-  planned(planned: PlannedBitmap, destination: MigrationSide | undefined, arrivals: Arrivals): void {
-    const there = destination && judgeAtDestination(planned, destination, arrivals);
-    const judgement = judgeAtSource(planned, this.#source.release) ?? there?.judgement;
+  planned(planned: PlannedBitmap, there: MigrationSide | undefined, arrivals: Arrivals): void {
+    // What could not be asked is not judged.
+    const destination = there?.ejected === undefined ? there : undefined;
+    if (this.#off && destination && isInImage(planned.node, planned.bitmap.persistent, this.#source, destination)) {
+      this.#push(planned.node, planned.bitmap, IN_IMAGE);
+      return;
+    }
+    const at = destination && judgeAtDestination(planned, this.#source, destination, arrivals);
+    const judgement = judgeAtSource(planned, this.#source.release) ?? at?.judgement;
     const { verdict = 'fine', code, message } = judgement ?? {};
     this.add(planned.node, planned.bitmap, verdict, code, message, {
       nodeAlias: planned.nodeAlias.text,
       alias: planned.alias.text,
-      destination: there?.resolved && { node: there.resolved.node.name, name: textOf(there.resolved.name) },
+      destination: at?.resolved && { node: at.resolved.node.name, name: textOf(at.resolved.name) },
     });
   }
 
@@ -107,6 +120,15 @@ class Outlook {
     const judged = this.#off
       ? { verdict: 'left-out' as const, code: 'migration-capability' as const, message: `dirty-bitmaps is off${with_}` }
       : { verdict, code, message };
+    this.#push(node, bitmap, judged, stream);
+  }
+
+  #push(
+    node: BlockNode,
+    bitmap: TrackedBitmap,
+    judged: Pick<BitmapOutlook, 'verdict' | 'code' | 'message'>,
+    stream?: Pick<BitmapOutlook, 'nodeAlias' | 'alias' | 'destination'>,
+  ): void {
     this.bitmaps.push({
       node: node.name,
       name: bitmap.name?.text ?? '',
@@ -118,53 +140,4 @@ class Outlook {
       granules: granulesIn(node.size, bitmap.granularity),
     });
   }
-}
-
-function findingsOf(
-  source: MigrationSide,
-  destination: MigrationSide | undefined,
-  { bitmaps }: SourcePlan,
-  outlooks: readonly BitmapOutlook[],
-): Finding[] {
-  const found: Finding[] = [];
-  const add = (code: Code, message: string): void => {
-    found.push({ severity: RULES[code].severity, code, message });
-  };
-  const capability = capabilityProblem(source, destination);
-  if (capability !== undefined) add('migration-capability', capability);
-  else if (bitmaps.length === 0 && outlooks.every(({ verdict }) => verdict !== 'blocked')) {
-    add(
-      'migration-without-bitmaps',
-      'no bitmap migrates; after a migration without any, this QEMU takes none along in another try either',
-    );
-  }
-  const { mapping } = source.parameters;
-  const lost = outlooks.some(({ code }) => code === 'alias-unknown' || code === 'node-not-found');
-  if (destination !== undefined && lost && (mapping === undefined) !== (destination.parameters.mapping === undefined)) {
-    const [has, hasNot] = mapping === undefined ? ['destination', 'source'] : ['source', 'destination'];
-    add('migration-mapping', `only the ${has} has a block-bitmap-mapping; the ${hasNot} goes by the names of nodes`);
-  }
-  // The mark that a bitmap is not to be stored stays with the node. Source: dirty-bitmap-states.md section 4.
-  if (['cancelled', 'failed'].includes(source.migration.status) && bitmaps.some(isPersistent)) {
-    add(
-      'migration-retry',
-      `the last migration was ${source.migration.status}: persistent bitmaps may be sent as transient, and not be stored when this QEMU ends; map them with "transform": {"persistent": true}`,
-    );
-  }
-  const release = destination?.release;
-  const aborts = release === undefined || (isSince(release, 7, 0) && !isSince(release, 11, 0));
-  const postcopy = source.capabilities.has('postcopy-ram') || source.migration.status.startsWith('postcopy');
-  if (postcopy && aborts && severalNodes(bitmaps)) add('migration-two-nodes', `in postcopy ${TWO_NODES}`);
-  return found;
-}
-
-function isPersistent({ startFlags }: PlannedBitmap): boolean {
-  return (startFlags & 2) !== 0;
-}
-
-/** What is wrong with the capability that lets bitmaps migrate; the destination does without it, in precopy. */
-export function capabilityProblem(source: MigrationSide, destination: MigrationSide | undefined): string | undefined {
-  if (source.capabilities.has('dirty-bitmaps')) return undefined;
-  const only = destination?.capabilities.has('dirty-bitmaps') === true ? ', and on only at the destination' : '';
-  return `dirty-bitmaps is off at the source${only}: no bitmap migrates, and the migration says completed; before the start: migrate-set-capabilities`;
 }

@@ -6,7 +6,6 @@ import { resolveLimits } from '../limits.js';
 import type { BlockBackend, BlockGraph } from '../migration/block-graph.js';
 import { MemoryNode } from '../migration/memory-graph.js';
 import { TrackedBitmap } from '../migration/tracked-bitmap.js';
-import { type QmpExecutor, qmpCommand, runCommand } from './commands.js';
 import {
   inProgress,
   type MigrationParameters,
@@ -15,10 +14,11 @@ import {
   parseMigrationParameters,
   parseMigrationProgress,
   parseRunState,
+  parseSwitchoverStart,
   parseVersion,
   type QemuRelease,
 } from './migration-state.js';
-import { queryAnswers } from './query-state.js';
+import { type StoredBitmap, storedBitmaps } from './stored-bitmaps.js';
 
 /** What was asked of one end of a migration; each is what that command returned. */
 export interface MigrationAnswers {
@@ -38,6 +38,10 @@ export interface MigrationAnswers {
   readonly status: unknown;
   /** Of `query-version`. */
   readonly version: unknown;
+  /** Of `info migrate`, or of `info migrate -a`, which is for people: a text. */
+  readonly globals?: unknown;
+  /** Why the nodes could not be asked for: one of them lost its image. */
+  readonly ejected?: string | undefined;
 }
 
 /** One end of a migration: what the outlook and the comparison of both ends are made from. */
@@ -53,6 +57,14 @@ export interface MigrationSide {
   readonly migration: MigrationProgress;
   /** `running`, `inmigrate`, `postmigrate`, ... */
   readonly runState: string;
+  /** What the images of nodes have stored, by the names of the nodes; loaded or not. */
+  readonly stored: ReadonlyMap<string, readonly StoredBitmap[]>;
+  /** Whether it would send SWITCHOVER_START, as machine type and command line have it; undefined where it does not tell. */
+  readonly switchoverStart: boolean | undefined;
+  /** What QEMU says where a node lost its image: it tells of no node then. */
+  readonly ejected: string | undefined;
+  /** SHA-256 of the bits of bitmaps, where they were asked for. */
+  readonly hashes: ReadonlyMap<TrackedBitmap, string>;
 }
 
 /**
@@ -72,23 +84,11 @@ export function parseMigrationSide(answers: MigrationAnswers): MigrationSide {
     ...{ told, capabilities, migration },
     parameters: parseMigrationParameters(answers.parameters),
     runState: parseRunState(answers.status),
+    stored: storedBitmaps(answers.nodes),
+    switchoverStart: parseSwitchoverStart(answers.globals),
+    ejected: answers.ejected,
+    hashes: new Map(),
   };
-}
-
-/**
- * Asks a QEMU for its end of a migration.
- * @throws DirtyBitmapError as {@link parseMigrationSide} and {@link QmpExecutor.execute}.
- */
-export async function queryMigrationSide(qmp: QmpExecutor): Promise<MigrationSide> {
-  const migration = await runCommand(qmp, qmpCommand('query-migrate'));
-  const { nodes, drives, graph } = await queryAnswers(qmp);
-  return parseMigrationSide({
-    ...{ nodes, drives, graph, migration },
-    capabilities: await runCommand(qmp, qmpCommand('query-migrate-capabilities')),
-    parameters: await runCommand(qmp, qmpCommand('query-migrate-parameters')),
-    status: await runCommand(qmp, qmpCommand('query-status')),
-    version: await runCommand(qmp, qmpCommand('query-version')),
-  });
 }
 
 function blockGraph(

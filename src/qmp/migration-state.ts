@@ -13,8 +13,11 @@ export interface MigrationProgress {
 
 /** RAM of a migration. Sizes are in bytes. */
 export interface RamProgress {
+  /** Of the guest. */
   readonly total: number;
+  /** Still to be sent. */
   readonly remaining: number;
+  /** Sent so far, repeated pages among them. */
   readonly transferred: number;
   /** Bytes per second, as QEMU measured them last; 0 where it has not yet. */
   readonly bandwidth: number;
@@ -28,6 +31,11 @@ export interface MigrationParameters {
   readonly maxBandwidth: number;
   /** Milliseconds that the guest may stand still. */
   readonly downtimeLimit: number;
+  /**
+   * Bytes per second that QEMU counts with for the end, instead of what it measures; 0 for what it measures. Undefined where
+   * it has no such parameter (before 8.2).
+   */
+  readonly switchoverBandwidth: number | undefined;
   /** `block-bitmap-mapping`, where one was set. */
   readonly mapping: BlockBitmapMapping | undefined;
 }
@@ -75,6 +83,7 @@ export function parseMigrationParameters(answer: unknown): MigrationParameters {
   return {
     maxBandwidth: of.size(parameters, 'max-bandwidth', '') ?? DEFAULT_BANDWIDTH,
     downtimeLimit: of.size(parameters, 'downtime-limit', '') ?? DEFAULT_DOWNTIME,
+    switchoverBandwidth: of.size(parameters, 'avail-switchover-bandwidth', ''),
     mapping: mapping && new BlockBitmapMapping(mapping.map((node, at) => mappedNode(node, at, of))),
   };
 }
@@ -115,6 +124,12 @@ export function parseMigrationCapabilities(answer: unknown): ReadonlySet<string>
 export function parseRunState(answer: unknown): string {
   const of = new AnswerFields('query-status');
   return neededText(objectOf(answer, of), 'status', '', of);
+}
+
+/** Whether SWITCHOVER_START is sent, from the text of `info migrate`; undefined where that does not tell. */
+export function parseSwitchoverStart(text: unknown): boolean | undefined {
+  const told = typeof text === 'string' ? /^ *send-switchover-start: (on|off)\b/m.exec(text)?.[1] : undefined;
+  return told === undefined ? undefined : told === 'on';
 }
 
 /** `[7, 2, 22]`, from `query-version`. @throws DirtyBitmapError `set-invalid`. */

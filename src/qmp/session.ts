@@ -13,6 +13,7 @@ export interface QmpGreeting {
 /** A command was answered. */
 export interface QmpReply {
   readonly kind: 'reply';
+  /** The id that the command was sent with. */
   readonly id: number;
   readonly command: string;
   /** What it returned, or why it was refused. */
@@ -53,12 +54,14 @@ export class QmpSession {
   #nextId = 1;
   #error: DirtyBitmapError | undefined;
 
+  /** @throws DirtyBitmapError `argument` for a limit that is no whole number. */
   constructor(limits: Partial<Limits> = {}) {
     const { maxQmpBytes, maxQmpCommands } = resolveLimits(limits);
     this.#framer = new JsonFramer(maxQmpBytes);
     this.#maxWaiting = maxQmpCommands;
   }
 
+  /** Where the conversation stands: see {@link QmpState}. */
   get state(): QmpState {
     return this.#state;
   }

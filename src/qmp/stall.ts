@@ -1,4 +1,5 @@
 import type { PlannedBitmap } from '../migration/source-plan.js';
+import { phaseOf } from './migration-phase.js';
 import type { MigrationSide } from './migration-side.js';
 import { inPostcopy, inProgress, isSince, type MigrationParameters, type QemuRelease } from './migration-state.js';
 import { type Cure, curesOf } from './stall-cures.js';
@@ -13,7 +14,10 @@ export interface StallOutlook {
   readonly code: 'migration-stall' | undefined;
   /** Bits of all bitmaps together, which QEMU counts as bytes that are still to be sent. */
   readonly granules: number;
-  /** What may be left for the guest to be stopped, in the best case: `max-bandwidth` times `downtime-limit`; undefined where there is no limit. */
+  /**
+   * What may be left for the guest to be stopped, in the best case: `max-bandwidth` times `downtime-limit`; undefined where
+   * there is no limit. Where `avail-switchover-bandwidth` is set that takes the place of all bandwidths, here and in `now`.
+   */
   readonly bestCase: number | undefined;
   /** The same at the bandwidth that QEMU measures now; undefined while no migration runs. */
   readonly now: number | undefined;
@@ -47,7 +51,9 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
   const bestCase = bestCaseOf(parameters);
   const running = inProgress(migration.status) && !inPostcopy(migration.status);
   const bandwidth = running ? (migration.ram?.bandwidth ?? 0) : 0;
-  const now = bandwidth > 0 ? Math.floor((bandwidth * parameters.downtimeLimit) / 1000) : undefined;
+  const exact = thresholdOf(parameters);
+  const measured = bandwidth > 0 ? Math.floor((bandwidth * parameters.downtimeLimit) / 1000) : undefined;
+  const now = running ? (exact ?? measured) : undefined;
   const common = { granules, bestCase, now, seenToEnd };
   const sum = `${granules} granules count as bytes that are still to be sent`;
   const no = (message: string): StallOutlook => ({ ...common, verdict: 'no', code: undefined, message, cures: [] });
@@ -56,8 +62,14 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
     return { ...common, verdict, code: 'migration-stall', message: `${sum}, empty bitmaps or not: ${why}`, cures };
   };
   if (granules === 0) return no('no bitmap is in the way of the end');
-  if (migration.status === 'completed') return no('the migration is completed');
+  if (phaseOf(source) === 'over') return no('the migration is completed');
   if (inPostcopy(migration.status)) return no('in postcopy the bitmaps are sent now');
+  if (exact !== undefined) {
+    const threshold = `${exact} of avail-switchover-bandwidth x downtime-limit`;
+    return granules < exact
+      ? no(`${sum}; below the ${threshold}`)
+      : stall('certain', `not below the ${threshold}, it cannot end`);
+  }
   if (bestCase !== undefined && granules >= bestCase) {
     return stall('certain', `above the ${bestCase} of max-bandwidth x downtime-limit, it cannot end`);
   }
@@ -80,8 +92,16 @@ export function stallOf(source: MigrationSide, bitmaps: readonly PlannedBitmap[]
   return no(`${sum}; ${seenToEnd} were seen to end at this downtime-limit`);
 }
 
+/** What must be left less than, where QEMU is told the bandwidth. It counts whole bytes per millisecond (since 8.2). */
+function thresholdOf({ switchoverBandwidth = 0, downtimeLimit }: MigrationParameters): number | undefined {
+  return switchoverBandwidth === 0 ? undefined : Math.floor(switchoverBandwidth / 1000) * downtimeLimit;
+}
+
 /** What may be left when the guest is stopped, if all the bandwidth is there. */
-function bestCaseOf({ maxBandwidth, downtimeLimit }: MigrationParameters): number | undefined {
+function bestCaseOf(parameters: MigrationParameters): number | undefined {
+  const { maxBandwidth, downtimeLimit } = parameters;
+  const exact = thresholdOf(parameters);
+  if (exact !== undefined) return exact;
   return maxBandwidth === 0 ? undefined : Math.floor((maxBandwidth * downtimeLimit) / 1000);
 }
 

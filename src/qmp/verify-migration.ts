@@ -4,24 +4,12 @@ import { type Resolved, resolveTarget } from '../migration/resolve-target.js';
 import { type PlannedBitmap, planSource } from '../migration/source-plan.js';
 import { type Code, RULES } from '../rules.js';
 import { textOf } from './bitmap-outlook.js';
-import { capabilityProblem } from './migration-outlook.js';
+import { compareBitmap } from './compare-bitmap.js';
+import { capabilityProblem, ejectedProblem } from './migration-findings.js';
+import { phaseOf } from './migration-phase.js';
 import type { MigrationSide } from './migration-side.js';
-
-/** A bitmap that was sent, and what became of it. */
-export interface VerifiedBitmap {
-  readonly node: string;
-  readonly name: string;
-  /** Where it should be; undefined where its names mean nothing there. */
-  readonly destination: { readonly node: string; readonly name: string } | undefined;
-  readonly verdict: 'arrived' | 'lost' | 'differs';
-  readonly code: Code | undefined;
-  /** What is not as it was sent, or why it is gone. */
-  readonly differences: readonly string[];
-  /** What may be right, and should be known. */
-  readonly notes: readonly string[];
-  /** Dirty bytes at both ends, as far as they are told. */
-  readonly count: { readonly source: number | undefined; readonly destination: number | undefined };
-}
+import type { VerifiedBitmap } from './verified-bitmap.js';
+import { verifyImages } from './verify-images.js';
 
 /** Both ends of a migration, side by side. */
 export interface MigrationVerification {
@@ -31,40 +19,68 @@ export interface MigrationVerification {
   readonly ok: boolean;
 }
 
-/** States in which a guest has not run since its QEMU was started to take a migration. Source: QEMU's RunState. */
-const NEVER_RAN: readonly string[] = ['inmigrate', 'prelaunch'];
-/** States in which nobody can say whether it ran. */
-const STOPPED: readonly string[] = ['paused', 'postmigrate', 'finish-migrate', 'save-vm'];
-
 /**
  * Compares both ends after a migration: what the source would have sent, by its names and mapping, is looked for where those
- * lead at the destination. Counts are equal until the guest runs there, and then only grow. The bits are not compared, as
- * QMP does not show them. The source must not have run since.
+ * lead at the destination. Counts are equal until the guest runs there, and then only grow. Bits are compared where both ends
+ * come with hashes. With `dirty-bitmaps` off, what the source has stored in its images is looked for instead. The source
+ * must not have run since.
+ * @param before the destination as it was before the start, where it was asked then: what was not there has been sent, and what was has not.
  */
-export function verifyMigration(source: MigrationSide, destination: MigrationSide): MigrationVerification {
+export function verifyMigration(
+  source: MigrationSide,
+  destination: MigrationSide,
+  before?: MigrationSide | undefined,
+): MigrationVerification {
   const findings: Finding[] = [];
-  const add = (code: Code, message: string): void => {
-    findings.push({ severity: RULES[code].severity, code, message });
+  const add = (code: Code, message: string | undefined): void => {
+    if (message !== undefined) findings.push({ severity: RULES[code].severity, code, message });
   };
-  const capability = capabilityProblem(source, destination);
-  if (capability !== undefined) add('migration-capability', capability);
-  const { status } = source.migration;
-  if (status !== 'completed') add('migration-not-completed', `the migration of the source is ${status}, not completed`);
+  add('migration-not-waiting', ejectedProblem(destination));
+  add('migration-not-completed', notCompleted(source));
+  const on = source.capabilities.has('dirty-bitmaps');
   const { bitmaps } = planSource(source.graph, { mapping: source.parameters.mapping, skipUnfit: true });
-  if (bitmaps.length === 0) add('migration-without-bitmaps', 'the source has no bitmap that migrates');
-  const verified = bitmaps.map((planned) => verifyBitmap(planned, source, destination));
+  const inImages = on ? [] : verifyImages(source, destination);
+  // What both ends have in one image does not need the capability.
+  if (bitmaps.length > 0 || inImages.length === 0) add('migration-capability', capabilityProblem(source, destination));
+  if (on && bitmaps.length === 0) add('migration-without-bitmaps', 'the source has no bitmap that migrates');
+  const verified = [...bitmaps.map((planned) => verifyBitmap(planned, source, destination, before)), ...inImages];
   const ok =
     verified.every(({ verdict }) => verdict === 'arrived') && !findings.some(({ severity }) => severity === 'error');
+  if (ok) add('migration-not-proven', notProven(verified));
   return { bitmaps: verified, findings, ok };
 }
 
-function verifyBitmap(planned: PlannedBitmap, source: MigrationSide, destination: MigrationSide): VerifiedBitmap {
-  const target = { index: 0, node: planned.nodeAlias, bitmap: planned.alias };
-  const resolved = resolveTarget(destination.graph, destination.parameters.mapping, target);
+function notCompleted(source: MigrationSide): string | undefined {
+  const { status } = source.migration;
+  if (phaseOf(source) === 'over') return undefined;
+  if (status !== 'completed') return `the migration of the source is ${status}, not completed`;
+  return `the source is ${source.runState}: the migration that completed was an earlier one, or its guest was let run again; both ends are not the same any more`;
+}
+
+/** A destination that refuses a second one of a name is the only witness: nothing in the bitmap says where it is from. */
+function notProven(bitmaps: readonly VerifiedBitmap[]): string | undefined {
+  const open = bitmaps.filter(({ verdict, proven }) => verdict === 'arrived' && !proven);
+  if (open.length === 0) return undefined;
+  const names = open.map(({ node, name }) => `${node}/${name}`).join(', ');
+  return `${names}: there, but one that the destination had before would look the same (empty, or its bits cannot be compared), and a source that tried to migrate without bitmaps before sends none; watch that follows the migration with --dst-qmp knows what was there before`;
+}
+
+function verifyBitmap(
+  planned: PlannedBitmap,
+  source: MigrationSide,
+  destination: MigrationSide,
+  before: MigrationSide | undefined,
+): VerifiedBitmap {
   const sent = source.told.get(planned.bitmap) as LiveBitmap;
   const own = { node: planned.node.name, name: sent.name };
+  const count = { source: sent.count, destination: undefined };
+  const gone = { ...own, verdict: 'lost', notes: [], count, proven: false } as const;
   const code = 'migration-bitmap-lost';
-  const gone = { ...own, verdict: 'lost', notes: [], count: { source: sent.count, destination: undefined } } as const;
+  if (destination.ejected !== undefined) {
+    return { ...gone, code, destination: undefined, differences: ['the destination has lost the image of a node'] };
+  }
+  const target = { index: 0, node: planned.nodeAlias, bitmap: planned.alias };
+  const resolved = resolveTarget(destination.graph, destination.parameters.mapping, target);
   if ('code' in resolved) {
     const why = `silently lost: at the destination ${resolved.message}`;
     return { ...gone, code: resolved.code, destination: undefined, differences: [why] };
@@ -73,49 +89,29 @@ function verifyBitmap(planned: PlannedBitmap, source: MigrationSide, destination
   const there = { node: resolved.node.name, name };
   const found = resolved.node.bitmaps.find((bitmap) => bitmap.name?.text === name);
   const arrived = found && destination.told.get(found);
-  if (arrived === undefined)
+  if (found === undefined || arrived === undefined) {
     return { ...gone, code, destination: there, differences: ['silently lost: it is not there'] };
-  const { differences, notes } = compare(planned, sent, resolved, arrived, destination.runState);
+  }
+  if (before !== undefined && had(before, resolved, name)) {
+    const differences = [
+      'it was there before the start, and QEMU refuses a second one of a name: nothing was sent (unless that one was removed meanwhile: compare with --verify then)',
+    ];
+    return { ...gone, code, destination: there, count: { ...count, destination: arrived.count }, differences };
+  }
+  const hashes = [source.hashes.get(planned.bitmap), destination.hashes.get(found)] as const;
+  const persistent = resolved.persistent ?? (planned.startFlags & 2) !== 0;
+  const { differences, notes } = compareBitmap({ sent, arrived, hashes, persistent, resolved, destination });
+  const same = hashes[0] !== undefined && hashes[0] === hashes[1] && (arrived.count ?? 0) > 0;
   return {
     ...{ ...own, destination: there, differences, notes },
     verdict: differences.length === 0 ? 'arrived' : 'differs',
     code: differences.length === 0 ? undefined : 'migration-bitmap-differs',
     count: { source: sent.count, destination: arrived.count },
+    proven: same || before !== undefined,
   };
 }
 
-function compare(
-  planned: PlannedBitmap,
-  sent: LiveBitmap,
-  { persistent = (planned.startFlags & 2) !== 0 }: Resolved,
-  arrived: LiveBitmap,
-  runState: string,
-): { readonly differences: string[]; readonly notes: string[] } {
-  const differences: string[] = [];
-  const notes: string[] = [];
-  if (arrived.inconsistent) differences.push('it is inconsistent');
-  if (arrived.busy) differences.push('it is busy: it was never completed, or a job uses it');
-  if (arrived.granularity !== sent.granularity) {
-    differences.push(`granularity ${arrived.granularity}, was ${sent.granularity}`);
-  }
-  if (arrived.recording !== sent.recording)
-    differences.push(`recording is ${arrived.recording}, was ${sent.recording}`);
-  if (arrived.persistent !== persistent) {
-    const retry = persistent ? ' (QEMU sends it as transient after a migration that was cancelled)' : '';
-    differences.push(`persistent is ${arrived.persistent}, expected ${persistent}${retry}`);
-  }
-  const { count: after } = arrived;
-  const { count: before } = sent;
-  // Of other granules, or before it is complete, a count says nothing.
-  if (before === undefined || after === undefined || arrived.busy || arrived.granularity !== sent.granularity) {
-    return { differences, notes };
-  }
-  if (after < before) differences.push(`${after} dirty bytes, were ${before}`);
-  else if (after > before && (NEVER_RAN.includes(runState) || !arrived.recording)) {
-    differences.push(`${after} dirty bytes, were ${before}, and nothing has written there`);
-  } else if (after > before) {
-    const ran = STOPPED.includes(runState) ? 'right only where the guest ran there meanwhile' : 'the guest runs there';
-    notes.push(`${after} dirty bytes, were ${before}: ${ran}`);
-  }
-  return { differences, notes };
+function had(before: MigrationSide, { node }: Resolved, name: string): boolean {
+  const there = [...before.graph.nodes].find((one) => one.name === node.name);
+  return there?.bitmaps.some((bitmap) => bitmap.name?.text === name) ?? false;
 }

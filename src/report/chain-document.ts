@@ -1,5 +1,5 @@
 import { toHex } from '../bytes/text.js';
-import type { BrokenLink, Chain, FormatSource, Layer } from '../chain/layer.js';
+import type { Chain, FormatSource, Layer } from '../chain/layer.js';
 import type { BackingLocation } from '../chain/location.js';
 import type { Finding } from '../findings.js';
 import type { Qcow2Bitmap } from '../qcow2/image.js';
@@ -45,7 +45,14 @@ export interface ChainDocument {
     readonly code: string;
     readonly message: string;
     readonly offset: number | null;
-    readonly brokenAt: { readonly [Key in keyof BrokenLink]: NonNullable<BrokenLink[Key]> | null };
+    readonly brokenAt: {
+      /** The overlay that names the layer; null for the top. */
+      readonly overlay: string | null;
+      readonly backingRaw: string | null;
+      readonly path: string | null;
+      /** Of a loop: the paths along it, the first one again at the end. */
+      readonly cycle: readonly string[] | null;
+    };
   } | null;
   readonly findings: readonly Finding[];
 }

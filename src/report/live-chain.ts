@@ -7,12 +7,46 @@ import { formatBytes, formatBytesExact, plural } from './text.js';
 /** Deeper layers are not set in any further. */
 const MAX_INDENT = 16;
 
+/** A bitmap in the JSON of `chain --qmp`. Sizes are in bytes. */
+interface LiveBitmapDocument {
+  readonly name: string;
+  readonly granularity: number | null;
+  /** Dirty bytes: granules times granularity. */
+  readonly count: number | null;
+  readonly recording: boolean;
+  readonly persistent: boolean;
+  readonly busy: boolean;
+  readonly inconsistent: boolean;
+}
+
+/** A layer in the JSON of `chain --qmp`. Sizes are in bytes. */
+interface LiveLayerDocument {
+  readonly node: string;
+  /** The filters above it that were stepped over, the uppermost first. */
+  readonly filters: readonly string[];
+  /** The name that QEMU has for its file; nothing of it was read. */
+  readonly path: string;
+  /** The driver of the node. */
+  readonly format: string | null;
+  /** How the image names its backing file; QEMU may have been told another one. */
+  readonly backingRaw: string | null;
+  readonly virtualSize: number | null;
+  readonly readOnly: boolean | null;
+  readonly bitmaps: readonly LiveBitmapDocument[];
+}
+
 /** The JSON of `chain --qmp`: as that of `chain IMAGE` where both know, with the names of nodes. Null is not told. */
-export function liveChainDocument({ layers, end, endReason, linkSource }: LiveChain): object {
+export interface LiveChainDocument extends Omit<LiveChain, 'layers'> {
+  readonly layers: readonly LiveLayerDocument[];
+  readonly error: null;
+}
+
+/** The document of `chain --qmp`. */
+export function liveChainDocument({ layers, end, endReason, linkSource }: LiveChain): LiveChainDocument {
   return { layers: layers.map(layerDocument), end, endReason, linkSource, error: null };
 }
 
-function layerDocument(layer: LiveLayer): object {
+function layerDocument(layer: LiveLayer): LiveLayerDocument {
   const { node, filters, path, format = null, backingRaw = null, virtualSize = null, readOnly = null } = layer;
   const bitmaps = layer.bitmaps.map(({ name, count, granularity, ...flags }) => ({
     ...{ name, granularity: granularity ?? null, count: count ?? null, ...flags },

@@ -1,5 +1,5 @@
 import { printable } from '../bytes/text.js';
-import type { CommitPlan } from '../qcow2/commit/plan.js';
+import type { CommitPlan, PlannedSync, PlannedWrite } from '../qcow2/commit/plan.js';
 import { plural } from './text.js';
 
 /** What a plan does, step by step, for a person. */
@@ -17,7 +17,21 @@ export function planText({ steps, clusters }: CommitPlan): string[] {
 }
 
 /** A plan as data; sizes and offsets in bytes. */
-export function planDocument({ steps, bitmaps, clusters }: CommitPlan): object {
+export interface PlanDocument {
+  /** In the order in which they reach the disk. */
+  readonly steps: readonly (PlannedSync | Omit<PlannedWrite, 'bytes'>)[];
+  /** What the image has afterwards. */
+  readonly bitmaps: readonly {
+    readonly name: string;
+    readonly granularity: number;
+    readonly auto: boolean;
+    readonly inUse: boolean;
+  }[];
+  readonly clusters: CommitPlan['clusters'];
+}
+
+/** The document of a plan. */
+export function planDocument({ steps, bitmaps, clusters }: CommitPlan): PlanDocument {
   return {
     steps: steps.map((step) =>
       step.kind === 'sync'

@@ -4,7 +4,8 @@ import type { BitmapOutlook, BitmapVerdict } from '../qmp/bitmap-outlook.js';
 import type { MigrationEvent } from '../qmp/migration-observer.js';
 import type { MigrationOutlook } from '../qmp/migration-outlook.js';
 import type { StallOutlook } from '../qmp/stall.js';
-import type { MigrationVerification, VerifiedBitmap } from '../qmp/verify-migration.js';
+import type { VerifiedBitmap } from '../qmp/verified-bitmap.js';
+import type { MigrationVerification } from '../qmp/verify-migration.js';
 import type { Paint } from './info-text.js';
 import { formatBytes, jsonText, plural } from './text.js';
 
@@ -27,8 +28,17 @@ export function outlookText({ bitmaps, findings, stall, ok }: MigrationOutlook, 
     ...(end === undefined ? [] : [paint(end, 'error')]),
     ...findings.map((finding) => findingLine(finding, paint)),
     ...stallText(stall, paint),
-    ok ? paint('nothing is in the way', 'good') : paint('something is in the way', 'error'),
+    ok ? clear(findings, paint) : paint('something is in the way', 'error'),
   ];
+}
+
+function clear(findings: readonly Finding[], paint: Paint): string {
+  const warned = findings.filter(({ severity }) => severity === 'warning').length;
+  if (warned === 0) return paint('nothing is in the way', 'good');
+  return paint(
+    `nothing is in the way as far as QEMU tells, but see the ${warned === 1 ? 'warning' : 'warnings'}`,
+    'warning',
+  );
 }
 
 function bitmapLines(bitmap: BitmapOutlook, paint: Paint): string[] {
@@ -61,7 +71,7 @@ export function verificationText({ bitmaps, findings, ok }: MigrationVerificatio
     ...findings.map((finding) => findingLine(finding, paint)),
     ok
       ? paint(`verified: ${plural(bitmaps.length, 'bitmap')} arrived`, 'good')
-      : paint(`not as it was: ${bad} of ${plural(bitmaps.length, 'bitmap')}`, 'error'),
+      : paint(bad > 0 ? `not as it was: ${bad} of ${plural(bitmaps.length, 'bitmap')}` : 'not verified', 'error'),
   ];
 }
 
@@ -85,7 +95,9 @@ export function eventText(event: MigrationEvent, paint: Paint): string[] {
     case 'outlook':
       return outlookText(event.outlook, paint);
     case 'waiting':
-      return [`no migration is under way (${printable(event.status)}): waiting for one`];
+      return [
+        `no migration is under way${event.status === 'none' ? '' : ` (the last one: ${printable(event.status)})`}: waiting for one`,
+      ];
     case 'phase': {
       const error = event.error === undefined ? '' : `: ${printable(event.error)}`;
       const text = `migration ${printable(event.status)}${error}`;

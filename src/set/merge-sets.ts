@@ -22,7 +22,9 @@ export interface MergedBitmap {
 
 /** The union of sets, and what was done for it. */
 export interface MergedSets {
+  /** The union. */
   readonly set: BitmapSet;
+  /** How each bitmap of it came about. */
   readonly bitmaps: readonly MergedBitmap[];
 }
 

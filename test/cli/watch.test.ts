@@ -211,7 +211,13 @@ describeWithQemu('a migration between two real QEMUs', () => {
       const { code, stdout } = await watch(both, '--verify');
       expect([code, stdout.split('\n')]).toEqual([
         0,
-        ['arrived   disk0/off: 0 B dirty', 'arrived   disk0/b0: 64 KiB dirty', 'verified: 2 bitmaps arrived', ''],
+        [
+          'arrived   disk0/off: 0 B dirty',
+          'arrived   disk0/b0: 64 KiB dirty',
+          expect.stringMatching(/^info migration-not-proven: disk0\/off: there, but/),
+          'verified: 2 bitmaps arrived',
+          '',
+        ],
       ]);
       await destination.execute('block-dirty-bitmap-clear', { node: 'disk0', name: 'b0' });
       await destination.execute('block-dirty-bitmap-enable', { node: 'disk0', name: 'off' });
@@ -259,6 +265,51 @@ describeWithQemu('a migration between two real QEMUs', () => {
     for (const line of ['STALL (likely)', 'migration completed\n', 'verified: 1 bitmap arrived\n']) {
       expect(stdout).toContain(line);
     }
+  });
+
+  it('an earlier migration is not the one that is judged, or followed: its guest runs on', async () => {
+    const both = await start(HUGE);
+    await both.source.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'b0' });
+    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 200_000 });
+    await both.source.execute('migrate', { uri: 'exec:cat >/dev/null' });
+    await both.until(completed);
+    await both.source.execute('cont');
+    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 300 });
+    const { code, stdout } = await watch(both, '--check');
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/migration-tried-before.*STALL \(likely\)/s)]);
+    expect((await watch(both, '--verify')).stdout).toContain('an earlier one');
+    const followed = watch(both, '--interval', '0.05', '--json');
+    // Above the best case: it cannot end by itself.
+    await both.source.execute('migrate-set-parameters', { 'downtime-limit': 1 });
+    await both.migrate();
+    await both.until(hangs);
+    await both.source.execute('migrate-start-postcopy');
+    expect(JSON.parse((await followed).stdout)).toMatchObject({
+      ...{ status: 'completed', ok: true },
+      verification: { bitmaps: [{ verdict: 'arrived' }] },
+    });
+  });
+
+  it('a destination that does not wait; an alias that no destination can read', async () => {
+    const both = await start({ machine: NONE, source: [nullDisk('disk0', GIB)] });
+    const [, source, , destination] = both.arguments as [string, string, string, string];
+    const swapped = await runCli('watch', '--qmp', destination, '--dst-qmp', source, '--check');
+    expect([swapped.code, swapped.stdout]).toEqual([1, expect.stringContaining('error migration-not-waiting')]);
+    await both.source.execute('block-dirty-bitmap-add', { node: 'disk0', name: 'b0' });
+    await both.source.execute('migrate-set-parameters', {
+      'block-bitmap-mapping': [{ 'node-name': 'disk0', alias: 'disk0', bitmaps: [{ name: 'b0', alias: '' }] }],
+    });
+    expect((await check(both)).bitmaps).toMatchObject([{ verdict: 'blocked', code: 'name-empty' }]);
+    await both.migrate();
+    const asked = async (): Promise<boolean> => {
+      const answer = both.destination.execute('query-status');
+      return await answer.then(
+        () => true,
+        () => false,
+      );
+    };
+    await expect.poll(asked, { timeout: 20_000 }).toBe(false);
+    expect((await both.destination.quit()).stderr).toContain('Unable to read bitmap alias string');
   });
 
   it('follows one that is cancelled', async () => {

@@ -11,13 +11,19 @@ type Status = { readonly status?: string; readonly ram?: object; readonly 'error
 class ScriptedQemu implements QmpExecutor {
   readonly #statuses: Status[];
   readonly #bitmaps: readonly object[];
+  /** Whether it has its bitmaps only once it has completed. */
+  takes = false;
+  /** Where it says `completed`. */
+  runState: () => string;
+  #last: Status = {};
   asked = 0;
   /** Called with each question of how far it is. */
   onAsk: (time: number) => void = () => {};
 
-  constructor(statuses: Status[], bitmaps: readonly object[] = [{}]) {
+  constructor(statuses: Status[], bitmaps: readonly object[] = [{}], runState = 'postmigrate') {
     this.#statuses = statuses;
     this.#bitmaps = bitmaps;
+    this.runState = () => runState;
   }
 
   async execute<T>(command: string): Promise<T> {
@@ -25,15 +31,20 @@ class ScriptedQemu implements QmpExecutor {
       this.onAsk(++this.asked);
       const status = this.#statuses.length > 1 ? this.#statuses.shift() : this.#statuses[0];
       if (status?.status === 'gone') throw new DirtyBitmapError('qmp-closed', 'the connection ended');
+      this.#last = status ?? {};
       return status as T;
     }
-    const all = answers([toldNode('disk0', 2 ** 38, this.#bitmaps)]);
+    if (command === 'query-status') {
+      return { status: this.#last.status === 'completed' ? this.runState() : 'running' } as T;
+    }
+    const all = answers([
+      toldNode('disk0', 2 ** 38, this.takes && this.#last.status !== 'completed' ? [] : this.#bitmaps),
+    ]);
     const told: Record<string, unknown> = {
       'query-named-block-nodes': all.nodes,
       'query-block': all.drives,
       'query-migrate-capabilities': all.capabilities,
       'query-migrate-parameters': all.parameters,
-      'query-status': all.status,
       'query-version': all.version,
     };
     return told[command] as T;
@@ -63,11 +74,18 @@ describe('watchMigration', () => {
   it('waits for a migration, follows it to its end, and compares both ends', async () => {
     const source = new ScriptedQemu([NONE, NONE, ACTIVE, ACTIVE, ACTIVE, DONE]);
     const destination = new ScriptedQemu([NONE, ACTIVE, DONE]);
+    destination.takes = true;
     const { events, result } = await follow(source, { destination });
     expect(kinds(events)).toEqual([
       ...['outlook', 'waiting none', 'phase active', 'stall', 'progress', 'progress', 'phase completed', 'verified'],
     ]);
     expect(result).toMatchObject({ status: 'completed', ok: true, verification: { ok: true } });
+  });
+
+  it('a bitmap that was there before the start was not sent', async () => {
+    const destination = new ScriptedQemu([NONE, ACTIVE, DONE]);
+    const { result } = await follow(new ScriptedQemu([NONE, ACTIVE, DONE]), { destination });
+    expect(result).toMatchObject({ status: 'completed', ok: false, verification: { bitmaps: [{ verdict: 'lost' }] } });
   });
 
   it('tells when it stalls, and when it no longer does', async () => {
@@ -88,6 +106,26 @@ describe('watchMigration', () => {
     const { events, result } = await follow(source);
     expect(kinds(events)).toContain(`waiting ${status}`);
     expect(result).toMatchObject({ status, ok: false, error: 'no route' });
+  });
+
+  it('one that completed before the guest ran on is not the one that is followed', async () => {
+    const source = new ScriptedQemu([DONE, DONE, ACTIVE, DONE], [{}], 'running');
+    const { events } = await follow(source);
+    expect(kinds(events)).toEqual([
+      'outlook',
+      'waiting completed',
+      'phase active',
+      'stall',
+      'progress',
+      'phase completed',
+    ]);
+  });
+
+  it('nor is it missed when the next one completes between two questions', async () => {
+    const states = ['running', 'running', 'postmigrate'];
+    const source = new ScriptedQemu([DONE]);
+    source.runState = () => states.shift() ?? 'postmigrate';
+    expect(kinds((await follow(source)).events)).toEqual(['outlook', 'waiting completed', 'phase completed']);
   });
 
   it('ends by its signal while it waits, with what it knows', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isDirtyBitmapError } from '../../src/errors.js';
 import { type MigrationOutlook, migrationOutlook } from '../../src/qmp/migration-outlook.js';
 import { type MigrationAnswers, parseMigrationSide } from '../../src/qmp/migration-side.js';
-import { answers, release, toldNode } from '../support/migration-answers.js';
+import { answers, GONE, release, toldNode, waiting } from '../support/migration-answers.js';
 
 const G = 2 ** 30;
 
@@ -83,7 +83,36 @@ describe('migrationOutlook: the source', () => {
 
   it('after one that was cancelled, persistent bitmaps may come as transient', () => {
     const source = answers([toldNode('disk0', G, [{ persistent: true }])], { migration: { status: 'cancelled' } });
-    expect(codes(outlook(source))).toEqual(['migration-retry']);
+    expect(codes(outlook(source))).toEqual(['migration-tried-before', 'migration-retry']);
+  });
+
+  it('a mapping that says what is persistent cures that, at either end', () => {
+    const bitmaps = [{ name: 'b0', alias: 'b0', transform: { persistent: true } }];
+    const parameters = { 'block-bitmap-mapping': [{ 'node-name': 'disk0', alias: 'disk0', bitmaps }] };
+    const disk = [toldNode('disk0', G, [{ persistent: true }])];
+    const migration = { status: 'cancelled' };
+    expect(codes(outlook(answers(disk, { migration, parameters })))).toEqual(['migration-tried-before']);
+    const found = outlook(answers(disk, { migration }), waiting([toldNode('disk0', G, [])], { parameters }));
+    expect(codes(found)).toEqual(['migration-tried-before']);
+  });
+
+  it.each([
+    ['failed', 'running', ['migration-tried-before']],
+    ['completed', 'running', ['migration-tried-before']],
+    ['completed', 'paused', ['migration-tried-before']],
+    ['completed', 'postmigrate', []],
+    ['active', 'running', []],
+    ['none', 'running', []],
+  ])('%s while %s: an earlier try may have been without bitmaps', (status, runState, expected) => {
+    const source = answers([toldNode('disk0', G, [{}])], { migration: { status }, status: { status: runState } });
+    const found = outlook(source);
+    expect([codes(found), found.ok]).toEqual([expected, true]);
+  });
+
+  it('an empty alias is blocked: the destination cannot read it', () => {
+    const mapping = [{ 'node-name': 'disk0', alias: 'd', bitmaps: [{ name: 'b0', alias: '' }] }];
+    const found = outlook(answers([toldNode('disk0', G, [{}])], { parameters: { 'block-bitmap-mapping': mapping } }));
+    expect(verdicts(found)).toEqual(['disk0/b0 blocked name-empty']);
   });
 
   it.each([
@@ -101,30 +130,99 @@ describe('migrationOutlook: the source', () => {
 });
 
 describe('migrationOutlook: the destination', () => {
-  const there = (size: number, more: object = {}): MigrationAnswers => answers([toldNode('disk0', size, [], more)]);
+  const there = (size: number, more: object = {}): MigrationAnswers => waiting([toldNode('disk0', size, [], more)]);
 
   it('a node that is missing, an alias that is not mapped', () => {
     const source = answers([toldNode('disk0', G, [{}])]);
-    expect(verdicts(outlook(source, answers([])))).toEqual(['disk0/b0 lost node-not-found']);
+    expect(verdicts(outlook(source, waiting([])))).toEqual(['disk0/b0 lost node-not-found']);
     const mapping = [{ 'node-name': 'disk0', alias: 'd', bitmaps: [] }];
     const found = outlook(
       source,
-      answers([toldNode('disk0', G, [])], { parameters: { 'block-bitmap-mapping': mapping } }),
+      waiting([toldNode('disk0', G, [])], { parameters: { 'block-bitmap-mapping': mapping } }),
     );
     expect([verdicts(found), codes(found)]).toEqual([['disk0/b0 lost alias-unknown'], ['migration-mapping']]);
   });
 
   it('a bitmap that is there already; not while it comes', () => {
     const nodes = [toldNode('disk0', G, [{}])];
-    expect(verdicts(outlook(answers(nodes), answers(nodes)))).toEqual(['disk0/b0 blocked bitmap-exists']);
+    expect(verdicts(outlook(answers(nodes), waiting(nodes)))).toEqual(['disk0/b0 blocked bitmap-exists']);
     const migration = { status: 'active' };
-    expect(verdicts(outlook(answers(nodes, { migration }), answers(nodes, { migration })))).toEqual(['disk0/b0 fine']);
+    expect(verdicts(outlook(answers(nodes, { migration }), waiting(nodes, { migration })))).toEqual(['disk0/b0 fine']);
+  });
+
+  it('a bitmap that its image has stored; one that is in use is that of the source', () => {
+    const image = (...flags: string[]): object => ({
+      image: {
+        'virtual-size': G,
+        'format-specific': { data: { bitmaps: [{ name: 'b0', granularity: 65_536, flags }] } },
+      },
+    });
+    const found = (more: object, destination = waiting): string[] =>
+      verdicts(outlook(answers([toldNode('disk0', G, [{}])]), destination([toldNode('disk0', G, [], more)])));
+    expect(found(image('auto'))).toEqual(['disk0/b0 blocked bitmap-stored']);
+    expect(found(image('auto', 'in-use'))).toEqual(['disk0/b0 fine']);
+    // What runs has loaded it.
+    expect(found(image('auto'), answers)).toEqual(['disk0/b0 fine']);
+  });
+
+  it('one that does not wait, or could not open its image again', () => {
+    const nodes = [toldNode('disk0', G, [])];
+    const source = answers([toldNode('disk0', G, [{}])]);
+    expect(codes(outlook(source, answers(nodes)))).toEqual(['migration-not-waiting']);
+    const gone = answers([toldNode('disk0', G, [{}])], GONE);
+    expect(codes(outlook(gone, answers(nodes)))).toEqual([]);
+    const found = outlook(gone, waiting([], { ejected: 'Block device disk0 is ejected' }));
+    expect([codes(found), verdicts(found)]).toEqual([['migration-not-waiting'], ['disk0/b0 fine']]);
+  });
+
+  it('judged as it is, where the source has not begun: completed is an earlier one', () => {
+    const nodes = [toldNode('disk0', G, [{}])];
+    const found = outlook(answers(nodes), waiting(nodes, { migration: { status: 'completed' } }));
+    expect(verdicts(found)).toEqual(['disk0/b0 blocked bitmap-exists']);
+  });
+
+  it.each([
+    [release(10, 0), undefined, release(7, 2), true],
+    [release(11, 1), 'Globals:\n  send-switchover-start: on\n', release(9, 2), true],
+    [release(11, 1), 'Globals:\n  send-switchover-start: off\n', release(9, 2), false],
+    [release(10, 0), 'send-switchover-start: on\r\n', release(10, 0), false],
+    [release(9, 2), undefined, release(7, 2), false],
+  ])('SWITCHOVER_START of %j, %j, to %j: %s', (version, globals, there, expected) => {
+    const source = answers([toldNode('disk0', G, [{}])], { version, globals });
+    const found = outlook(source, waiting([toldNode('disk0', G, [])], { version: there }));
+    expect(codes(found)).toEqual(expected ? ['migration-switchover-start'] : []);
+  });
+
+  it('with the capability off, what both see in one image is handed over in it', () => {
+    const off = { capabilities: [{ capability: 'dirty-bitmaps', state: false }] };
+    const data = { bitmaps: [{ name: 'b0', granularity: 65_536, flags: ['in-use', 'auto'] }] };
+    const more = { image: { 'virtual-size': G, 'format-specific': { data } } };
+    const drives = [{ device: 'drive0', inserted: { 'node-name': 'other' } }];
+    const here = [{ device: 'drive0', inserted: { 'node-name': 'disk0' } }];
+    const found = (...bitmaps: object[]): MigrationOutlook =>
+      outlook(
+        answers([toldNode('disk0', G, bitmaps)], { ...off, drives: here }),
+        waiting([toldNode('other', G, [], more)], { ...off, drives }),
+      );
+    // One that is not in the image yet is stored there when the source ends.
+    const both = found({ persistent: true }, { persistent: true, name: 'new' });
+    expect([verdicts(both), codes(both), both.ok]).toEqual([
+      ['disk0/b0 fine handed-over-in-image', 'disk0/new fine handed-over-in-image'],
+      [],
+      true,
+    ]);
+    const one = found({ persistent: true }, { name: 'scratch' });
+    expect([verdicts(one), codes(one), one.ok]).toEqual([
+      ['disk0/b0 fine handed-over-in-image', 'disk0/scratch left-out migration-capability'],
+      ['migration-capability'],
+      false,
+    ]);
   });
 
   it('two that go to one place', () => {
     const nodes = [toldNode('disk0', G, [{}]), toldNode('drive0', G, [{}])];
     const drives = [{ device: 'drive0', inserted: { 'node-name': 'disk0' } }];
-    const found = outlook(answers([...nodes], { drives: [] }), answers([toldNode('disk0', G, [])], { drives }));
+    const found = outlook(answers([...nodes], { drives: [] }), waiting([toldNode('disk0', G, [])], { drives }));
     expect(verdicts(found)).toEqual(['drive0/b0 fine', 'disk0/b0 blocked bitmap-exists']);
   });
 
@@ -149,7 +247,7 @@ describe('migrationOutlook: the destination', () => {
     [{}, release(11, 1), 'fine'],
   ])('a persistent bitmap for a node %j of %j: %s', (more, version, verdict) => {
     const source = answers([toldNode('disk0', G, [{ persistent: true }])]);
-    const found = outlook(source, answers([toldNode('disk0', G, [], more)], { version }));
+    const found = outlook(source, waiting([toldNode('disk0', G, [], more)], { version }));
     expect(verdicts(found)).toEqual([`disk0/b0 ${verdict}`]);
   });
 
@@ -160,7 +258,7 @@ describe('migrationOutlook: the destination', () => {
   ])('two nodes in postcopy, to %j', (version, expected) => {
     const nodes = (bitmaps: object[]): object[] => ['a', 'b'].map((node) => toldNode(node, G, bitmaps));
     const capabilities = ['dirty-bitmaps', 'postcopy-ram'].map((capability) => ({ capability, state: true }));
-    const found = outlook(answers(nodes([{}]), { capabilities }), answers(nodes([]), { version }));
+    const found = outlook(answers(nodes([{}]), { capabilities }), waiting(nodes([]), { version }));
     expect(codes(found)).toEqual(expected);
   });
 });
@@ -175,16 +273,24 @@ describe('answers that no QEMU gives', () => {
   odd.push([toldNode('disk0', G, [{ granularity: 3 }])], [toldNode('disk0', 2 ** 52, [{ granularity: 512 }])]);
   odd.push([toldNode('disk0', G, [{ granularity: null }])], [toldNode('disk0', G, [{ name: '' }])]);
   odd.push([toldNode('disk0', G, [{}], { image: {} })], [toldNode('disk0', G, [{ name: 'x'.repeat(2000) }])]);
+  const stored = (bitmaps: unknown): object => ({
+    image: { 'virtual-size': G, 'format-specific': { data: { bitmaps } } },
+  });
+  odd.push([toldNode('disk0', G, [{}], stored(7))], [toldNode('disk0', G, [{}], stored([{ name: 'a' }]))]);
+  odd.push([toldNode('disk0', G, [{}], stored([{ name: 7, flags: [] }]))], { 'avail-switchover-bandwidth': -1 });
   odd.push([{ device: 7, inserted: null }], [{ device: 'd', inserted: { 'node-name': {} } }]);
 
-  it.each(Object.keys(fine) as (keyof MigrationAnswers)[])('%s: an outlook, or a DirtyBitmapError', (key) => {
-    for (const value of odd) {
-      try {
-        outlook({ ...fine, [key]: value }, { ...fine, [key]: value });
-      } catch (error) {
-        expect([key, value, isDirtyBitmapError(error) || error]).toEqual([key, value, true]);
-        expect((error as { code: string }).code).toMatch(/^(set|mapping)-invalid$/);
+  it.each([...Object.keys(fine), 'globals'] as (keyof MigrationAnswers)[])(
+    '%s: an outlook, or a DirtyBitmapError',
+    (key) => {
+      for (const value of odd) {
+        try {
+          outlook({ ...fine, [key]: value }, { ...fine, [key]: value });
+        } catch (error) {
+          expect([key, value, isDirtyBitmapError(error) || error]).toEqual([key, value, true]);
+          expect((error as { code: string }).code).toMatch(/^(set|mapping)-invalid$/);
+        }
       }
-    }
-  });
+    },
+  );
 });

@@ -16,7 +16,10 @@ const stall = (size: number, more: Partial<MigrationAnswers> = {}, bitmaps: Told
 const parameters = (bandwidth: number, downtime: number): Partial<MigrationAnswers> => ({
   parameters: { 'max-bandwidth': bandwidth, 'downtime-limit': downtime },
 });
-const running = (status: string, ram: object): Partial<MigrationAnswers> => ({ migration: { status, ram } });
+const running = (status: string, ram: object): Partial<MigrationAnswers> => ({
+  migration: { status, ram },
+  status: { status: status === 'completed' ? 'postmigrate' : 'running' },
+});
 const kinds = ({ cures }: StallOutlook): string[] => cures.map(({ kind }) => kind);
 
 describe('what was measured (needs.md item 5, versions.md)', () => {
@@ -32,6 +35,31 @@ describe('what was measured (needs.md item 5, versions.md)', () => {
   ] as const)('%s', (_, size, more, verdict) => {
     const bitmaps = size === 0 ? [] : [{}];
     expect(stall(size, more, bitmaps).verdict).toBe(verdict);
+  });
+
+  it.each([
+    [13_981_000, 'certain', 'no'],
+    [13_982_000, 'no', 'no'],
+    [0, 'likely', 'no'],
+  ])('avail-switchover-bandwidth %i is what counts, exactly', (bandwidth, huge, small) => {
+    const told = {
+      parameters: { 'downtime-limit': 300, 'max-bandwidth': 2 ** 20, 'avail-switchover-bandwidth': bandwidth },
+    };
+    const free = { parameters: { ...told.parameters, 'max-bandwidth': 0 } };
+    expect(stall(256 * GIB, bandwidth === 0 ? free : told).verdict).toBe(huge);
+    expect(stall(16 * GIB, bandwidth === 0 ? free : told).verdict).toBe(small);
+  });
+
+  it('and not what is measured', () => {
+    const ram = { total: GIB, remaining: 0, transferred: GIB, mbps: 5, 'dirty-sync-count': 3 };
+    const parameters = { 'downtime-limit': 300, 'avail-switchover-bandwidth': 10 ** 9 };
+    const { verdict, now } = stall(256 * GIB, { ...running('active', ram), parameters });
+    expect([verdict, now]).toEqual(['no', 3e8]);
+  });
+
+  it('a migration that completed while the guest runs here is an earlier one', () => {
+    const migration = { status: 'completed' };
+    expect(stall(256 * GIB, { migration }).verdict).toBe('likely');
   });
 
   it('ten bitmaps of 32 GiB never end: all count', () => {
@@ -56,7 +84,7 @@ describe('while it runs', () => {
   });
 
   it('cures are for now, but for a coarser bitmap: it needs another start', () => {
-    const [postcopy, downtime, coarser] = stall(256 * GIB, running('active', ram)).cures;
+    const [postcopy, coarser, downtime] = stall(256 * GIB, running('active', ram)).cures;
     expect(postcopy?.commands).toEqual([{ execute: 'migrate-start-postcopy' }]);
     // 6 Mbit/s are measured, which may halve.
     expect([downtime?.when, downtime?.commands]).toEqual([
@@ -72,23 +100,23 @@ describe('cures', () => {
     const { cures } = stall(256 * GIB, {}, [{ persistent: true, recording: false }, { name: 'dirtybitmap-coarser' }]);
     expect(cures.map(({ kind, when }) => [kind, when])).toEqual([
       ['postcopy', 'running'],
-      ['downtime-limit', 'before'],
       ['granularity', 'before'],
+      ['downtime-limit', 'before'],
     ]);
-    expect(cures[1]?.commands).toEqual([
+    expect(cures[2]?.commands).toEqual([
       { execute: 'migrate-set-parameters', arguments: { 'downtime-limit': 14_000 } },
     ]);
     const b0 = { node: 'disk0', name: 'b0' };
     const temporary = { node: 'disk0', name: 'dirtybitmap-coarser-2' };
     const granularity = 2 ** 20;
-    expect(cures[2]?.commands.slice(0, 2)).toEqual([
+    expect(cures[1]?.commands.slice(0, 2)).toEqual([
       {
         execute: 'transaction',
         arguments: {
           actions: [
             {
               type: 'block-dirty-bitmap-add',
-              data: { ...temporary, granularity, persistent: false, disabled: true },
+              data: { ...temporary, granularity, persistent: true, disabled: true },
             },
             { type: 'block-dirty-bitmap-merge', data: { node: 'disk0', target: temporary.name, bitmaps: [b0] } },
             { type: 'block-dirty-bitmap-remove', data: b0 },
@@ -106,6 +134,30 @@ describe('cures', () => {
         },
       },
     ]);
+  });
+
+  it('begin with the bandwidth that QEMU is to count with, where it has that parameter', () => {
+    const more = { parameters: { 'downtime-limit': 300, 'avail-switchover-bandwidth': 0 }, version: release(10, 0) };
+    const [best, ...others] = stall(256 * GIB, more).cures;
+    const args = { 'avail-switchover-bandwidth': 28_000_000 };
+    expect(best).toMatchObject({
+      ...{ kind: 'switchover-bandwidth', when: 'before' },
+      commands: [{ execute: 'migrate-set-parameters', arguments: args }],
+    });
+    expect(others.map(({ kind }) => kind)).toEqual(['postcopy', 'downtime-limit', 'granularity']);
+    expect(stall(256 * GIB, { ...more, parameters: { ...more.parameters, ...args } }).verdict).toBe('no');
+    // Too little of it: a downtime-limit that is guessed at is no help.
+    const little = { parameters: { 'downtime-limit': 300, 'avail-switchover-bandwidth': 1_000_000 } };
+    expect(kinds(stall(256 * GIB, little))).toEqual(['switchover-bandwidth', 'postcopy', 'granularity']);
+  });
+
+  it('warn of a guest that stands still for long', () => {
+    const what = (size: number): (string | undefined)[] =>
+      stall(size, parameters(0, 300))
+        .cures.filter(({ kind }) => kind === 'downtime-limit')
+        .map((cure) => /WARNING.*/.exec(cure.what)?.[0]);
+    expect(what(256 * GIB)).toEqual([undefined]);
+    expect(what(20_000 * GIB)).toEqual(['WARNING: the guest may stand still for all of these 525 s']);
   });
 
   it('are left out where QEMU does not take them, or they would not help', () => {

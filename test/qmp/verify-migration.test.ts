@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { parseMigrationSide } from '../../src/qmp/migration-side.js';
+import type { TrackedBitmap } from '../../src/migration/tracked-bitmap.js';
+import { type MigrationSide, parseMigrationSide } from '../../src/qmp/migration-side.js';
 import { type MigrationVerification, verifyMigration } from '../../src/qmp/verify-migration.js';
-import { answers, type ToldBitmap, toldNode } from '../support/migration-answers.js';
+import { answers, GONE, type ToldBitmap, toldNode } from '../support/migration-answers.js';
 
 const GIB = 2 ** 30;
 
@@ -16,7 +17,7 @@ interface World {
 const verify = (world: World): MigrationVerification => {
   const { source = [{ count: 65_536 }], destination = source, status = 'completed', runState = 'paused' } = world;
   return verifyMigration(
-    parseMigrationSide(answers([toldNode('disk0', GIB, source)], { migration: { status } })),
+    parseMigrationSide(answers([toldNode('disk0', GIB, source)], { ...GONE, migration: { status } })),
     parseMigrationSide(
       answers([toldNode('disk0', GIB, destination)], {
         status: { status: runState },
@@ -79,6 +80,104 @@ describe('verifyMigration', () => {
 
   it('a migration that is not completed', () => {
     expect(verify({ status: 'active' })).toMatchObject({ ok: false, findings: [{ code: 'migration-not-completed' }] });
+  });
+
+  it.each(['running', 'paused'])('an earlier migration, as the source is %s', (runState) => {
+    const disk = [toldNode('disk0', GIB, [{}])];
+    const migration = { status: 'completed' };
+    const source = parseMigrationSide(answers(disk, { migration, status: { status: runState } }));
+    const destination = parseMigrationSide(answers(disk, { migration }));
+    expect(verifyMigration(source, destination)).toMatchObject({
+      ok: false,
+      findings: [{ code: 'migration-not-completed', message: expect.stringContaining('an earlier one') }],
+    });
+  });
+
+  it('a destination that could not open its image again', () => {
+    const source = parseMigrationSide(answers([toldNode('disk0', GIB, [{}])], GONE));
+    const destination = parseMigrationSide(answers([], { ejected: 'Block device disk0 is ejected' }));
+    expect(verifyMigration(source, destination)).toMatchObject({
+      ok: false,
+      bitmaps: [{ verdict: 'lost', code: 'migration-bitmap-lost' }],
+      findings: [{ code: 'migration-not-waiting' }],
+    });
+  });
+
+  describe('whether it was sent', () => {
+    const side = (count: number, hash?: string, more: object = GONE): MigrationSide => {
+      const told = parseMigrationSide(answers([toldNode('disk0', GIB, [{ count }])], more));
+      const [bitmap] = [...told.told.keys()] as [TrackedBitmap];
+      return { ...told, hashes: new Map(hash === undefined ? [] : [[bitmap, hash]]) };
+    };
+    const earlier = (bitmaps: object[]): MigrationSide =>
+      parseMigrationSide(answers([toldNode('disk0', GIB, bitmaps)]));
+
+    it.each([
+      [65_536, 'aa', 'aa', undefined, true],
+      [0, 'aa', 'aa', undefined, false],
+      [65_536, undefined, 'aa', undefined, false],
+      [0, undefined, undefined, earlier([]), true],
+    ])('%i dirty bytes, hashes %s and %s: proven', (count, here, there, was, proven) => {
+      const { ok, bitmaps, findings } = verifyMigration(side(count, here), side(count, there), was);
+      expect([ok, bitmaps[0]?.proven, findings.map(({ code }) => code)]).toEqual([
+        ...[true, proven, proven ? [] : ['migration-not-proven']],
+      ]);
+    });
+
+    it('not, where it was there before: QEMU fails for a second one of a name', () => {
+      const { ok, bitmaps } = verifyMigration(side(65_536, 'aa'), side(65_536, 'aa'), earlier([{}]));
+      expect([ok, bitmaps]).toMatchObject([false, [{ verdict: 'lost', code: 'migration-bitmap-lost' }]]);
+    });
+
+    it('as many dirty bytes with another hash are other ones', () => {
+      const { ok, bitmaps } = verifyMigration(side(65_536, 'aa'), side(65_536, 'bb'));
+      expect([ok, bitmaps[0]?.differences]).toEqual([false, [expect.stringContaining('SHA-256 bb, was aa')]]);
+    });
+  });
+
+  it.each([
+    [{ ro: true }, 'differs', 1, 0],
+    [{ drv: 'raw' }, 'arrived', 0, 1],
+    [{}, 'arrived', 0, 0],
+  ])('persistent on a node %j: %s, as the outlook has it', (more, verdict, differences, notes) => {
+    const bitmaps = [{ persistent: true }];
+    const source = parseMigrationSide(answers([toldNode('disk0', GIB, bitmaps)], GONE));
+    const [found] = verifyMigration(
+      source,
+      parseMigrationSide(answers([toldNode('disk0', GIB, bitmaps, more)])),
+    ).bitmaps;
+    expect([found?.verdict, found?.differences.length, found?.notes.length]).toEqual([verdict, differences, notes]);
+  });
+
+  describe('handed over in the image', () => {
+    const capabilities = [{ capability: 'dirty-bitmaps', state: false }];
+    const stored = [{ name: 'b0', granularity: 65_536, flags: ['in-use', 'auto'] }];
+    const more = { image: { 'virtual-size': GIB, 'format-specific': { data: { bitmaps: stored } } } };
+    const source = (...left: object[]): MigrationSide =>
+      parseMigrationSide(answers([toldNode('disk0', GIB, left, more)], { ...GONE, capabilities }));
+
+    it.each([
+      [[{ persistent: true }], 'arrived'],
+      [[], 'lost'],
+      [[{}], 'differs'],
+      [[{ persistent: true, inconsistent: true }], 'differs'],
+      [[{ persistent: true, recording: false }], 'differs'],
+      [[{ persistent: true, granularity: 4096 }], 'differs'],
+    ])('%j at the destination: %s', (bitmaps, verdict) => {
+      const found = verifyMigration(source(), parseMigrationSide(answers([toldNode('disk0', GIB, bitmaps)])));
+      expect([found.bitmaps.map((bitmap) => bitmap.verdict), found.findings, found.ok]).toEqual([
+        ...[[verdict], [], verdict === 'arrived'],
+      ]);
+    });
+
+    it('a transient one is not', () => {
+      const destination = parseMigrationSide(answers([toldNode('disk0', GIB, [{ persistent: true }])]));
+      const { bitmaps, findings } = verifyMigration(source({ name: 'scratch' }), destination);
+      expect([bitmaps.map(({ name, verdict }) => `${name} ${verdict}`), findings.map(({ code }) => code)]).toEqual([
+        ['scratch lost', 'b0 arrived'],
+        ['migration-capability'],
+      ]);
+    });
   });
 
   it('nothing to compare', () => {

@@ -35,6 +35,17 @@ export function answers(nodes: unknown, more: Partial<MigrationAnswers> = {}): M
   };
 }
 
+/** What one answers that waits with `-incoming`. */
+export function waiting(nodes: unknown, more: Partial<MigrationAnswers> = {}): MigrationAnswers {
+  return answers(nodes, { status: { status: 'inmigrate', running: false }, ...more });
+}
+
+/** A migration that is completed, and its guest gone with it. */
+export const GONE: Partial<MigrationAnswers> = {
+  migration: { status: 'completed' },
+  status: { status: 'postmigrate', running: false },
+};
+
 /** What `query-version` returns. */
 export function release(major: number, minor: number): object {
   return { qemu: { major, minor, micro: 0 }, package: '' };

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { run } from '../../src/cli/program.js';
+import { assertDocumented } from './json-schemas.js';
 
 /** What a run of the command line left. */
 export interface CliResult {
@@ -9,7 +10,10 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs the command line in this process, with streams that collect. */
+/**
+ * Runs the command line in this process, with streams that collect.
+ * @throws Error for JSON that is not as its schema says.
+ */
 export async function runCli(...args: string[]): Promise<CliResult> {
   return await runCliOn({ env: {} }, ...args);
 }
@@ -28,7 +32,9 @@ export async function runCliOn({ env, columns }: Place, ...args: string[]): Prom
   if (columns !== undefined) Object.assign(stdout, { isTTY: true, columns });
   const code = await run(args, { stdout, stderr: collect(err), env, version: '0.0.0' });
   const stdoutBytes = Buffer.concat(out);
-  return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: Buffer.concat(err).toString() };
+  const text = stdoutBytes.toString();
+  assertDocumented(args, text);
+  return { code, stdoutBytes, stdout: text, stderr: Buffer.concat(err).toString() };
 }
 
 function collect(into: Uint8Array[]): NodeJS.WriteStream {

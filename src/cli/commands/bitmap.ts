@@ -17,7 +17,7 @@ import {
 import { formatBytes, formatBytesExact, jsonText, plural } from '../../report/text.js';
 import { assertWhole } from '../../report/whole-set.js';
 import { entriesOf, type SetEntry } from '../../set/rename-set.js';
-import { changeImage, commitOptions, type ImageChangeOptions } from '../change-image.js';
+import { type ChangeDocument, changeImage, commitOptions, type ImageChangeOptions } from '../change-image.js';
 import { entryOf } from '../change-names.js';
 import { bitsForDisk, type Rest } from '../fit-to-disk.js';
 import { loadSet } from '../load-set.js';
@@ -180,7 +180,12 @@ async function dropAll(image: string, options: BitmapOptions, terminal: Terminal
   const done = options.dryRun === true ? 'would be' : 'was';
   const change = `the list of bitmaps is broken (${broken.code}) and ${done} given up: QEMU opens the image again`;
   if (options.json === true) {
-    const told = { image, dryRun: options.dryRun === true, changes: [change], undo: options.undo ?? null };
+    const told: ChangeDocument = {
+      image,
+      dryRun: options.dryRun === true,
+      changes: [change],
+      undo: options.undo ?? null,
+    };
     await writeOut(terminal, `${jsonText(told, 2)}\n`);
     return EXIT.OK;
   }
@@ -192,7 +197,8 @@ async function undo(image: string, file: string, options: BitmapOptions, termina
   const { undoCommit } = await import('../../io/qcow2-commit.js');
   const count = await undoCommit(image, file, commitOptions(options));
   const change = `${plural(count, 'range')} put back as before`;
-  const text = options.json === true ? jsonText({ image, changes: [change] }, 2) : `${printable(image)}: ${change}`;
+  const told: ChangeDocument = { image, changes: [change] };
+  const text = options.json === true ? jsonText(told, 2) : `${printable(image)}: ${change}`;
   await writeOut(terminal, `${text}\n`);
   return EXIT.OK;
 }

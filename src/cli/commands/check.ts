@@ -42,6 +42,12 @@ interface Checked {
   readonly prediction?: PredictionDocument;
 }
 
+/** The JSON document of `check --json`. */
+export interface CheckDocument {
+  readonly inputs: readonly Checked[];
+  readonly summary: Summary;
+}
+
 /** `check INPUT...`: every violation, with its rule and its byte offset. */
 export async function check(inputs: readonly string[], options: CheckOptions, terminal: Terminal): Promise<number> {
   const destination = destinationOf(options);
@@ -56,11 +62,11 @@ export async function check(inputs: readonly string[], options: CheckOptions, te
     if (options.json === true) continue;
     await writeOut(terminal, `${checkedText(one, paint).join('\n')}\n`);
   }
-  const summary = summarise(checked);
-  const text = options.json === true ? jsonText({ inputs: checked, summary }, 2) : summaryText(summary);
+  const document: CheckDocument = { inputs: checked, summary: summarise(checked) };
+  const text = options.json === true ? jsonText(document, 2) : summaryText(document.summary);
   await writeOut(terminal, `${text}\n`);
   if (unreadable) return EXIT.ACCESS;
-  return summary.bad > 0 ? EXIT.BAD : EXIT.OK;
+  return document.summary.bad > 0 ? EXIT.BAD : EXIT.OK;
 }
 
 /** The QEMU that `--as` and `--destination` mean. */
@@ -124,6 +130,7 @@ function predictionDocument(prediction: QemuPrediction): PredictionDocument {
   return { ...prediction, bitmaps };
 }
 
+/** What `check` says of all inputs together. */
 interface Summary {
   readonly inputs: number;
   readonly bad: number;

@@ -17,6 +17,36 @@ export interface CompareOptions extends InputOptions {
   readonly bitmap?: string;
 }
 
+/** A bitmap in the JSON of `compare`. */
+interface ComparedBitmap {
+  readonly node: string;
+  /** The bytes of a name that is not clean UTF-8. */
+  readonly nodeHex?: string;
+  readonly name: string;
+  readonly nameHex?: string;
+  /** What differs besides the bits. */
+  readonly fields: readonly FieldDifference[];
+  /** What is dirty in one of them only: offset and length in bytes, ascending. */
+  readonly extents: readonly (readonly [side: 'a' | 'b', offset: number, length: number])[];
+  readonly bytesOnlyInA: number;
+  readonly bytesOnlyInB: number;
+  readonly status: Status;
+}
+
+/** The JSON document of `compare --json`, which is written as it comes. */
+export interface CompareDocument {
+  readonly a: string;
+  readonly b: string;
+  readonly bitmaps: readonly ComparedBitmap[];
+  readonly equal: boolean;
+  readonly counts: {
+    readonly equal: number;
+    readonly different: number;
+    readonly onlyInA: number;
+    readonly onlyInB: number;
+  };
+}
+
 type Status = 'equal' | 'different' | 'only-in-a' | 'only-in-b';
 
 /** Takes the differences one by one, so that none of them is kept. */

@@ -2,13 +2,14 @@ import { DirtyBitmapError } from '../../errors.js';
 import { resolveLimits } from '../../limits.js';
 import { densityBars } from '../../report/density-bar.js';
 import { infoText } from '../../report/info-text.js';
-import { infoDocument } from '../../report/input-report.js';
+import { type InfoDocument, infoDocument } from '../../report/input-report.js';
 import { jsonText } from '../../report/text.js';
 import { loadInput } from '../load-input.js';
 import { nativeSha256 } from '../native-sha256.js';
 import { type InputOptions, openOptions } from '../open-input.js';
 import {
   barShape,
+  type ErrorDocument,
   EXIT,
   errorDocument,
   errorLine,
@@ -19,6 +20,9 @@ import {
   writeOut,
 } from '../terminal.js';
 
+/** An input that could not be read, among others that could. */
+export type UnreadInput = { readonly input: string } & ErrorDocument;
+
 /** `info INPUT...`: what is in it. */
 export async function info(
   inputs: readonly string[],
@@ -26,7 +30,7 @@ export async function info(
   terminal: Terminal,
 ): Promise<number> {
   const own = openOptions(inputs, options);
-  const documents: object[] = [];
+  const documents: (InfoDocument | UnreadInput)[] = [];
   const { maxHashBytes } = resolveLimits(options.limit);
   const paint = painter(terminal.stdout, terminal.env);
   let worst: number = EXIT.OK;

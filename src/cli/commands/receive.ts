@@ -13,7 +13,16 @@ import { LiveMigration } from '../live-migration.js';
 import { nativeSha256 } from '../native-sha256.js';
 import { ReceivedTargets, type TargetOptions, type WrittenTarget } from '../received-targets.js';
 import { onSignals } from '../signals.js';
-import { EXIT, errorDocument, errorLine, exitCodeOf, painter, type Terminal, writeOut } from '../terminal.js';
+import {
+  type ErrorDocument,
+  EXIT,
+  errorDocument,
+  errorLine,
+  exitCodeOf,
+  painter,
+  type Terminal,
+  writeOut,
+} from '../terminal.js';
 
 /** What `receive` can be asked. */
 export interface ReceiveCommandOptions extends TargetOptions {
@@ -125,6 +134,16 @@ async function tell(
   return complete && findings.counts.error === 0 ? EXIT.OK : EXIT.BAD;
 }
 
+/** The JSON document of `receive --json`: that of `info`, and what became of it here. */
+export interface ReceivedDocument extends InfoDocument, Partial<ErrorDocument> {
+  readonly written: readonly (Pick<WrittenTarget, 'output' | 'format' | 'bitmaps'> & {
+    /** Of a file; null for an image. */
+    readonly bytes: number | null;
+  })[];
+  /** The file with what came of a migration that did not come to its end. */
+  readonly partial: string | null;
+}
+
 /** Source: dirty-bitmap-states.md section 4, skip_store; QEMU 7.2 and 11.1. */
 const SKIP_STORE =
   'the source does not store its persistent bitmaps any more after a migration that failed: they will be inconsistent ' +
@@ -145,13 +164,12 @@ async function partialOf(
   }
 }
 
-/** The document of `info`, and what became of it here. */
 function receivedDocument(
   document: InfoDocument,
   error: DirtyBitmapError | undefined,
   written: readonly WrittenTarget[],
   partial: string | undefined,
-): object {
+): ReceivedDocument {
   return {
     ...document,
     written: written.map(({ lines: _lines, bytes, ...one }) => ({ ...one, bytes: bytes ?? null })),

@@ -31,6 +31,18 @@ export interface SendCommandOptions extends InputOptions {
   readonly json?: boolean;
 }
 
+/** The JSON document of `send --json`. */
+export interface SentDocument {
+  readonly input: string;
+  /** The address. */
+  readonly to: string;
+  /** Of the stream. */
+  readonly bytes: number;
+  /** Whether QEMU said that it has loaded the stream; null where nobody said. */
+  readonly loaded: boolean | null;
+  readonly bitmaps: readonly { readonly node: string; readonly name: string }[];
+}
+
 /** `send INPUT --connect ADDRESS`: a source for a QEMU that waits with `-incoming`. */
 export async function send(input: string, options: SendCommandOptions, terminal: Terminal): Promise<number> {
   const address = parseAddress(options.connect);
@@ -54,7 +66,8 @@ export async function send(input: string, options: SendCommandOptions, terminal:
     progress?.stop();
     if (options.json === true) {
       const bitmaps = entries.map(({ node, bitmap }) => ({ node: node.node.text, name: bitmap.name.text }));
-      const document = { input, to: formatAddress(address), bytes: sent.bytes, loaded: sent.loaded ?? null, bitmaps };
+      const to = formatAddress(address);
+      const document: SentDocument = { input, to, bytes: sent.bytes, loaded: sent.loaded ?? null, bitmaps };
       await writeOut(terminal, `${jsonText(document, 2)}\n`);
       return EXIT.OK;
     }

@@ -3,7 +3,8 @@ import { type WatchResult, watchMigration } from '../../io/watch-migration.js';
 import type { QmpExecutor } from '../../qmp/commands.js';
 import type { MigrationEvent } from '../../qmp/migration-observer.js';
 import { migrationOutlook } from '../../qmp/migration-outlook.js';
-import { type MigrationSide, queryMigrationSide } from '../../qmp/migration-side.js';
+import type { MigrationSide } from '../../qmp/migration-side.js';
+import { queryMigrationBits, queryMigrationSide } from '../../qmp/query-migration-side.js';
 import { verifyMigration } from '../../qmp/verify-migration.js';
 import { jsonText } from '../../report/text.js';
 import { eventText, outlookText, verificationText } from '../../report/watch-text.js';
@@ -24,6 +25,11 @@ export interface WatchCommandOptions {
   /** Seconds. */
   readonly timeout: number;
   readonly json?: boolean;
+}
+
+/** The JSON document of `watch --json`: the end of the migration, and what was told on the way. */
+export interface WatchDocument extends WatchResult {
+  readonly events: readonly Exclude<MigrationEvent, { readonly kind: 'progress' }>[];
 }
 
 /** `watch`: what a migration will do with bitmaps, does, or has done. */
@@ -47,7 +53,7 @@ async function verifyAfter(options: WatchCommandOptions, terminal: Terminal): Pr
   if (dstQmp === undefined) throw new DirtyBitmapError('argument', '--verify needs --dst-qmp SOCKET');
   const [source, destination] = await Promise.all(
     [qmp, dstQmp].map((address) =>
-      withQmp({ qmp: address, timeout }, async (end) => await queryMigrationSide(end.qmp)),
+      withQmp({ qmp: address, timeout }, async (end) => await queryMigrationBits(end.qmp)),
     ),
   );
   const verification = verifyMigration(source as MigrationSide, destination as MigrationSide);
@@ -85,7 +91,7 @@ async function shown(
   terminal: Terminal,
 ): Promise<WatchResult> {
   const paint = painter(terminal.stdout, terminal.env);
-  const events: MigrationEvent[] = [];
+  const events: Exclude<MigrationEvent, { kind: 'progress' }>[] = [];
   let bar: Awaited<ReturnType<typeof startProgress>>;
   let total = 0;
   let shownBytes = 0;
@@ -93,7 +99,8 @@ async function shown(
     for (;;) {
       const { done, value } = await watch.next();
       if (done === true) {
-        if (options.json === true) await writeOut(terminal, `${jsonText({ ...value, events }, 2)}\n`);
+        const document: WatchDocument = { ...value, events };
+        if (options.json === true) await writeOut(terminal, `${jsonText(document, 2)}\n`);
         return value;
       }
       if (value.kind === 'progress') {

@@ -12,6 +12,7 @@ export interface PlannedWrite {
   readonly phase: Phase;
   /** Bytes of the file. */
   readonly offset: number;
+  /** In bytes. */
   readonly length: number;
   /** For whom reads the plan. */
   readonly what: string;
@@ -33,7 +34,9 @@ export interface PlannedBitmap {
   readonly name: Name;
   /** In bytes. */
   readonly granularity: number;
+  /** Records writes as soon as the image is opened for writing. */
   readonly auto: boolean;
+  /** Marked as not saved. */
   readonly inUse: boolean;
 }
 

@@ -7,6 +7,7 @@ export default defineConfig({
     'src/qcow2/index.ts',
     'src/chain/index.ts',
     'src/qmp/index.ts',
+    'src/report/index.ts',
     'src/io/index.ts',
     'src/cli/main.ts',
   ],

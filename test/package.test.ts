@@ -20,6 +20,7 @@ describe('package.json', () => {
       './qcow2': { types: './dist/qcow2/index.d.ts', default: './dist/qcow2/index.js' },
       './chain': { types: './dist/chain/index.d.ts', default: './dist/chain/index.js' },
       './qmp': { types: './dist/qmp/index.d.ts', default: './dist/qmp/index.js' },
+      './report': { types: './dist/report/index.d.ts', default: './dist/report/index.js' },
       './node': { types: './dist/io/index.d.ts', default: './dist/io/index.js' },
       './schemas/*.json': './dist/schemas/*.json',
       './package.json': './package.json',

@@ -24,6 +24,7 @@ type ChunkObserver = CaptureHandler['chunk'];
 
 /** How a capture is followed. */
 export interface TimelineOptions extends CaptureOptions {
+  /** Called with each chunk, as its header is read. */
   readonly onChunk?: ChunkObserver | undefined;
 }
 
@@ -43,6 +44,7 @@ export class TimelineReader {
   #bytes = 0;
   #stopped = false;
 
+  /** Begins with the first byte of a capture; `offset` is where that lies in the input. */
   constructor(options: TimelineOptions = {}) {
     this.#keeper = new Keeper(options.onChunk);
     this.#parser = new CaptureParser(this.#keeper, options);

@@ -6,7 +6,7 @@ import { type ChainDocument, chainDocument } from './chain-document.js';
 import { cellBytesFor, type Density, densityIn } from './density.js';
 
 /** A bitmap of one name in one layer. Plain data; sizes in bytes. */
-interface ChainStrip {
+export interface ChainStrip {
   /** The number of the layer, the top being 0. */
   readonly layer: number;
   readonly trust: string;

@@ -3,7 +3,7 @@ import { granulesIn } from '../bitmap/granularity.js';
 import { forEachWordPair } from './scan-words.js';
 
 /** Extents of about one size. Plain data. */
-interface HistogramBucket {
+export interface HistogramBucket {
   /** Extents of this many bytes, up to less than twice as many. A power of two. */
   readonly from: number;
   readonly extents: number;

@@ -104,7 +104,9 @@ export interface InfoDocument {
 
 /** A hash that takes bytes and gives hexadecimal: `@noble/hashes` in a browser, `node:crypto` on a command line. */
 export interface Sha256 {
+  /** Takes bytes; called again for those that follow. */
   update(bytes: Uint8Array): unknown;
+  /** The hash of all of them, 64 digits. */
   hex(): string;
 }
 

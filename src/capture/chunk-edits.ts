@@ -70,6 +70,8 @@ export class ChunkEdits {
   readonly #puts = new Map<string, Put>();
   readonly #states = new Map<Target, State>();
   readonly #taken = new Set<string>();
+  /** What the last chunk that came means. */
+  #inState: State | undefined;
   /** What the last chunk that goes out names. */
   #outState: State | undefined;
   /** The node that it names, as a key. */
@@ -115,6 +117,7 @@ export class ChunkEdits {
     if (this.#bareTarget === target && state.fate === 'keep' && !state.renamed) this.#outState = state;
     this.#bareTarget = undefined;
     state.started = true;
+    this.#inState = state;
     if (cursor.kind === 'start') state.sent = new SentEnd(cursor.granularity);
     else if (cursor.kind !== 'complete') state.sent?.add(cursor);
     if (state.fate === 'drop') this.#remove(cursor, offset);
@@ -132,6 +135,12 @@ export class ChunkEdits {
     if (cursor.nodeStart >= 0) this.#outNode = toHex(cursor.bytes.subarray(cursor.nodeStart, cursor.nodeEnd));
     this.#outState = undefined;
     this.#bareTarget = target;
+  }
+
+  /** Whether chunks that went on unchanged from here would change a bitmap that they do not mean, or one that was replaced. */
+  get halfChanged(): boolean {
+    const [came, went] = [this.#inState, this.#outState];
+    return came !== undefined && went !== undefined && (came !== went || came.put !== undefined);
   }
 
   /** What is to be added because no bitmap of its name came so far. From now on it counts as there. */

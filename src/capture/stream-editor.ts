@@ -1,4 +1,5 @@
 import type { ChunkCursor } from '../chunk/chunk-cursor.js';
+import { FLAG } from '../chunk/flags.js';
 import type { Target } from '../chunk/name-memory.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Profile } from '../migration/cutter.js';
@@ -36,6 +37,11 @@ export interface StreamEditorOptions extends Pick<CaptureOptions, 'limits'> {
 export class StreamEditor {
   /** Why nothing more is changed, where it is so before the end. */
   fault: DirtyBitmapError | undefined;
+  /**
+   * What the fault did where a bitmap was half changed, since chunks that leave out their names would mean another one:
+   * `averted` where the destination is made to drop all bitmaps, `open` where it could not be.
+   */
+  harm: 'averted' | 'open' | undefined;
   readonly #parser: CaptureParser;
   readonly #chunks: ChunkEdits;
   readonly #profile: Profile;
@@ -45,6 +51,8 @@ export class StreamEditor {
   #told = 0;
   readonly #ids = new Set<number>();
   #type: SectionType = 'full';
+  /** Where the next chunk begins; undefined outside of dirty-bitmap sections. */
+  #boundary: number | undefined;
   /** Whether there is no place to add bitmaps any more. */
   #added = false;
   #ended = false;
@@ -59,7 +67,10 @@ export class StreamEditor {
     this.#dropSwitchoverStart = changes.dropSwitchoverStart === true;
     const handler: CaptureHandler = {
       configuration: (configuration) => refuseMappedRam(configuration),
-      sectionBegin: (section, type, offset) => this.#section(section, type, offset),
+      sectionBegin: (section, type, offset, bodyOffset) => {
+        this.#section(section, type, offset);
+        this.#boundary = section.name === DIRTY_BITMAP ? bodyOffset : undefined;
+      },
       command: (command) => this.#command(command),
       chunk: (cursor, target, offset) => this.#chunk(cursor, target, offset),
       endOfStream: (offset) => {
@@ -67,7 +78,9 @@ export class StreamEditor {
         this.#release();
       },
       header() {},
-      sectionEnd() {},
+      sectionEnd: () => {
+        this.#boundary = undefined;
+      },
       data() {},
       vmdesc() {},
       finding() {},
@@ -103,8 +116,19 @@ export class StreamEditor {
     } catch (error) {
       if (!(error instanceof DirtyBitmapError)) throw error;
       this.fault = error;
+      // Not where all bitmaps are through.
+      if (this.#active && this.#chunks.halfChanged) this.#avert();
       this.#active = false;
     }
+  }
+
+  /** A name that no bitmap has makes a QEMU drop all bitmaps and go on. Source: dirty-bitmap-states.md section 3. */
+  #avert(): void {
+    const at = this.#boundary;
+    this.harm = at === undefined ? 'open' : 'averted';
+    if (at === undefined) return;
+    const name = Uint8Array.from('dirtybitmap-change-failed', (letter) => letter.charCodeAt(0));
+    this.#chunks.edits.replace(at, 0, Uint8Array.of(FLAG.BITMAP_NAME, name.length, ...name));
   }
 
   /** All that waits before an offset, edited. */
@@ -147,6 +171,7 @@ export class StreamEditor {
   #chunk(cursor: ChunkCursor, target: Target | undefined, offset: number): void {
     if (this.#type === 'start' && cursor.eos && !this.#added) this.#addHere(cursor, offset);
     this.#chunks.chunk(cursor, target, offset);
+    this.#boundary = offset + cursor.headerLength + cursor.size;
   }
 
   /** At the end of the START section. */

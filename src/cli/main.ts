@@ -3,14 +3,19 @@ import { readFileSync } from 'node:fs';
 import { run } from './program.js';
 import { EXIT } from './terminal.js';
 
-// A reader that has seen enough (`| head`) is no error.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK);
-    process.stderr.write(`dirtybitmap: file-access: the output cannot be written: ${error.message}\n`);
-    process.exit(EXIT.ACCESS);
-  });
-}
+/** Commands that others depend on: nobody's looking away ends them. */
+const LIVE: readonly string[] = ['receive', 'send', 'tap', 'watch', 'plan', 'inspect'];
+const live = LIVE.includes(process.argv[2] ?? '');
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough (`| head`) is no error.
+  if (error.code === 'EPIPE' && live) return;
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK);
+  process.stderr.write(`dirtybitmap: file-access: the output cannot be written: ${error.message}\n`);
+  process.exit(EXIT.ACCESS);
+});
+// What is told there is lost, and nothing else.
+process.stderr.on('error', () => {});
 
 // Two folders up from src/cli as well as from dist/cli.
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

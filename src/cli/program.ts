@@ -70,7 +70,9 @@ function parseLimit(text: string, before: Partial<Limits> = {}): Partial<Limits>
  */
 export function buildProgram(terminal: Terminal, done: (code: number) => void): Command {
   const program = new Command('dirtybitmap')
-    .description('QEMU dirty bitmaps: what is in a migration stream or a bitmap set, and what is wrong with it.')
+    .description(
+      'QEMU dirty bitmaps in migration streams, qcow2 images, running QEMUs and files: read, move, check and repair them.',
+    )
     .version(terminal.version)
     .exitOverride()
     .configureOutput({

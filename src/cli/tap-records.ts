@@ -1,5 +1,7 @@
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
-import { type DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
+import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 import { Recording } from '../io/recording.js';
 
 /** What `tap` records, and where. */
@@ -26,9 +28,14 @@ export class TapRecords {
     this.#files = files;
   }
 
-  /** Begins them all, or none. @throws DirtyBitmapError as `Recording.open`. */
+  /** Begins them all, or none. @throws DirtyBitmapError `argument`; as `Recording.open`. */
   static async open({ record, recordMeta, force }: RecordOptions): Promise<TapRecords> {
     const files: [RecordedFile['what'], string, Recording][] = [];
+    // A device such as /dev/null takes both.
+    const device = record !== undefined && (await isDevice(record));
+    if (record !== undefined && recordMeta !== undefined && resolve(record) === resolve(recordMeta) && !device) {
+      throw new DirtyBitmapError('argument', '--record and --record-meta are one file: give each its own');
+    }
     try {
       for (const [what, path] of [['stream', record] as const, ['bitmaps', recordMeta] as const]) {
         if (path !== undefined) files.push([what, path, await Recording.open(path, { force })]);
@@ -56,6 +63,11 @@ export class TapRecords {
     }
     return done;
   }
+}
+
+async function isDevice(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() === false;
 }
 
 async function refusal(work: Promise<void>): Promise<DirtyBitmapError | undefined> {

@@ -81,8 +81,12 @@ export function errorDocument({ code, message, offset, path }: Omit<DirtyBitmapE
 
 /** Writes text to standard output, and waits where the reader is slow. */
 export async function writeOut(terminal: Terminal, text: string | Uint8Array): Promise<void> {
-  if (terminal.stdout.write(text) || terminal.stdout.destroyed) return;
-  await Promise.race([once(terminal.stdout, 'drain'), once(terminal.stdout, 'close')]);
+  const { stdout } = terminal;
+  // Nobody reads any more.
+  if (stdout.errored) return;
+  if (stdout.write(text) || stdout.destroyed) return;
+  // An error is told to who listens for it; here it only ends the waiting.
+  await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]).catch(() => {});
 }
 
 /** Whether a person looks at it: only then is anything drawn that was not asked for. */

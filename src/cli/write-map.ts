@@ -20,7 +20,10 @@ export async function writeMap(
   terminal: Terminal,
 ): Promise<void> {
   if (graph === true) {
-    await writeOut(terminal, `${densityGraph(bitmap, barShape(terminal)).join('\n')}\n`);
+    const shape = barShape(terminal);
+    // What is piped is as wide for everybody.
+    const wide = isTerminal(terminal.stdout) ? shape : { ...shape, columns: Number.POSITIVE_INFINITY };
+    await writeOut(terminal, `${densityGraph(bitmap, wide).join('\n')}\n`);
     return;
   }
   if (json !== true && isTerminal(terminal.stdout)) {

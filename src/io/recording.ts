@@ -4,6 +4,8 @@ import { attempt, exists, placeOf, putInPlace, type WriteFileOptions, writeFully
 
 /** Bytes that wait for the disk before who writes has to wait. */
 const BACKLOG = 1024 * 1024;
+/** Files of recordings that were not kept, beside one that is to be. */
+const MAX_PARTIALS = 100;
 /** A stream holds the guest's memory: its owner alone may read it. */
 const MODE = 0o600;
 
@@ -35,9 +37,8 @@ export class Recording {
   }
 
   /**
-   * Begins a file.
-   * @throws DirtyBitmapError `output-exists` where it or what a recording before has left is there, and `force` is not
-   * given; `file-access`.
+   * Begins a file. What an earlier recording has left as `.partial` stays: it may be all that there is of it.
+   * @throws DirtyBitmapError `output-exists` where the file is there, and `force` is not given; `file-access`.
    */
   static async open(path: string, options: Pick<WriteFileOptions, 'force'> = {}): Promise<Recording> {
     const force = options.force === true;
@@ -45,11 +46,12 @@ export class Recording {
     if (place.kind === 'special')
       return new Recording(place.path, place.path, await attempt(path, () => open(place.path, 'w')), force);
     if (place.kind === 'file' && !force) throw exists(path);
-    const partial = `${place.path}.partial`;
-    const left = await attempt(partial, () => placeOf(partial));
-    if (left.kind !== 'none' && !force) throw exists(partial);
-    const handle = await attempt(path, () => open(partial, force ? 'w' : 'wx', MODE));
-    return new Recording(place.path, partial, handle, force);
+    for (let turn = 1; ; turn++) {
+      const partial = turn === 1 ? `${place.path}.partial` : `${place.path}.partial.${turn}`;
+      const handle = await attempt(path, () => openNew(partial));
+      if (handle !== undefined) return new Recording(place.path, partial, handle, force);
+      if (turn >= MAX_PARTIALS) throw exists(partial);
+    }
   }
 
   /** All is there, and on the disk: puts it into its place. @throws DirtyBitmapError `output-exists`, `file-access`. */
@@ -74,5 +76,15 @@ export class Recording {
     if (size > 0) return this.partial;
     await rm(this.partial, { force: true });
     return undefined;
+  }
+}
+
+/** A new file; undefined where something is there, be it a link. */
+async function openNew(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'wx', MODE);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
+    throw error;
   }
 }

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 
 const NOTHING = new Uint8Array(0);
 
-/** Passes bytes on. */
-export type Pass = (bytes: Uint8Array) => void;
+/** Passes bytes on. @returns whether there is still somebody to take them. */
+export type Pass = (bytes: Uint8Array) => boolean;
 
 /** What is done with what passes; none of it may throw. */
 export interface RelayHooks {
@@ -38,13 +38,15 @@ class Direction {
   readonly pass: Pass = (bytes) => {
     const to = this.#to;
     // Who is gone takes nothing any more; the other side is told so.
-    if (bytes.length === 0 || to.destroyed || to.writableEnded) return;
+    if (to.destroyed || to.writableEnded) return false;
+    if (bytes.length === 0) return true;
     this.bytes += bytes.length;
-    if (to.write(bytes) || this.#full) return;
+    if (to.write(bytes) || this.#full) return true;
     this.#full = true;
     this.hold();
     // One that is gone takes nothing, and holds nothing up.
     to.once('drain', this.#taken).once('close', this.#taken);
+    return true;
   };
 
   /** Reads no more until all who asked for it have released. */

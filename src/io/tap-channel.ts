@@ -31,6 +31,12 @@ export class MainChannel {
 }
 
 const NOTHING = new Uint8Array(0);
+/** What a change that failed in the middle does to the bitmaps. */
+const HARM: Readonly<Record<'none' | 'averted' | 'open', string>> = {
+  none: '',
+  averted: '; as a bitmap was half changed, the destination is made to drop all of them (see its stderr)',
+  open: '; a bitmap was half changed: in a precopy the connection is broken, in a postcopy do not trust the bitmaps',
+};
 
 /** One connection of a migration, passed on; where it is the main channel, looked at. */
 export class TapChannel {
@@ -145,10 +151,10 @@ export class TapChannel {
 
   /** What comes of one read: first it goes on, then it is looked at. */
   #passMain(pieces: readonly Uint8Array[], pass: Pass): void {
-    for (const piece of pieces) pass(piece);
-    for (const piece of pieces) this.record?.write(piece);
-    for (const piece of pieces) this.meta?.write(piece);
-    this.passing.push(pieces);
+    const passed = pieces.filter((piece) => pass(piece));
+    for (const piece of passed) this.record?.write(piece);
+    for (const piece of passed) this.meta?.write(piece);
+    this.passing.push(passed);
     this.#tellFault();
   }
 
@@ -172,8 +178,11 @@ export class TapChannel {
     }
     if (fault === undefined || this.#changeFault !== undefined) return;
     this.#changeFault = fault;
-    const message = `nothing more is changed, the rest goes on as it is: ${fault.message}`;
+    const { harm } = this.#main.editor ?? {};
+    const message = `nothing more is changed, the rest goes on as it is: ${fault.message}${HARM[harm ?? 'none']}`;
     this.#notice({ kind: 'change-failed', message });
+    // The source fails, and its guest goes on; in a postcopy it would be lost.
+    if (harm === 'open' && this.passing.incoming.phase !== 'postcopy') this.#relay.destroy();
   }
 
   #back(piece: Uint8Array): void {

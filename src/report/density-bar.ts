@@ -26,7 +26,11 @@ const CELLS = 4096;
 /** Characters of a name. */
 const MAX_LABEL = 32;
 const MIN_BAR = 10;
-const GRAPH_COLUMNS = 64;
+/** Characters of a row of the larger picture: as many as fit. */
+const GRAPH_COLUMNS: readonly number[] = [64, 32, 16];
+const MIN_GRAPH = 16;
+/** Where a row begins, and how much of it is dirty. */
+const GRAPH_MARGIN = 30;
 const GRAPH_CELLS = 1024;
 
 /** A line for each bitmap that has bits: its name, its disk from the first byte to the last, how much is dirty. */
@@ -54,21 +58,22 @@ export function densityGraph(bitmap: Mapped, shape: BarShape): string[] {
   if (size === 0) return ['nothing is known of the disk, or it has no bytes'];
   const density = densityOf(bits, size, GRAPH_CELLS);
   const { cellBytes, dirty } = density;
+  const columns = GRAPH_COLUMNS.find((most) => most + GRAPH_MARGIN <= shape.columns) ?? MIN_GRAPH;
   const ramp = rampOf(shape);
   const total = dirtyBytes(density);
   const lines = [
     `${formatBytesExact(total)} of ${formatBytes(size)} dirty (${percentText(total, size)}), a character is ${formatBytes(cellBytes)}`,
   ];
-  for (let first = 0; first < dirty.length; first += GRAPH_COLUMNS) {
-    const row = dirty.slice(first, first + GRAPH_COLUMNS);
+  for (let first = 0; first < dirty.length; first += columns) {
+    const row = dirty.slice(first, first + columns);
     const drawn = row.map((bytes, at) => glyph(bytes, cellLength(density, first + at), ramp)).join('');
     const offset = first * cellBytes;
-    const length = Math.min(size - offset, GRAPH_COLUMNS * cellBytes);
+    const length = Math.min(size - offset, columns * cellBytes);
     const percent = percentText(
       row.reduce((sum, bytes) => sum + bytes, 0),
       length,
     );
-    lines.push(`${String(offset).padStart(18)} |${drawn.padEnd(GRAPH_COLUMNS)}| ${percent.padStart(8)}`);
+    lines.push(`${String(offset).padStart(18)} |${drawn.padEnd(columns)}| ${percent.padStart(8)}`);
   }
   lines.push(
     `${' '.repeat(18)}  ${ramp[0]} clean  ${ramp.slice(1, -1).join('')} partly dirty  ${ramp.at(-1)} all dirty`,

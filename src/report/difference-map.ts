@@ -168,8 +168,16 @@ function labelsOf(a: InputReport, b: InputReport): Map<unknown, string> {
   return labels;
 }
 
-/** `NODE/NAME`, or what there is of it. */
+/** Characters of a label at most: names are said again and again, and a page of many must stay small. */
+const MAX_LABEL = 96;
+
+/** `NODE/NAME`, or what there is of it; the end of a long one is left out. */
 export function bitmapLabel({ node, name }: { readonly node: Name | undefined; readonly name: Name }): string {
   if (name.bytes.length === 0) return 'the bitmap';
-  return node === undefined ? name.text : `${node.text}/${name.text}`;
+  return shortLabel(node === undefined ? name.text : `${node.text}/${name.text}`);
+}
+
+/** A label without its end where it is long. */
+export function shortLabel(label: string): string {
+  return label.length <= MAX_LABEL ? label : `${label.slice(0, MAX_LABEL).replace(/[\ud800-\udbff]$/, '')}...`;
 }

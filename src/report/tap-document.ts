@@ -23,6 +23,8 @@ export interface TapDocument extends Omit<InfoDocument, 'bytes'> {
     /** Files that are whole, and what there is of those that are not. */
     readonly recorded: readonly string[];
     readonly partial: readonly string[];
+    /** What was told meanwhile. */
+    readonly notices: readonly { readonly kind: string; readonly message: string }[];
   };
 }
 

@@ -157,6 +157,34 @@ describe('StreamEditor', () => {
     expect(same(bytes.subarray(-20), stream.subarray(-20))).toBe(true);
   });
 
+  it('makes the destination drop all bitmaps where a fault would let it take the bits of one for those of another', () => {
+    // Of two bitmaps the second is dropped; its second chunk leaves the names out, and is more than may be.
+    const B1 = { ...build.B0, bitmap: 'b1' };
+    const bits = (first: number, bytes: number, names?: build.Names): Uint8Array =>
+      build.bitsChunk(first, build.UNIT, build.fill(bytes, 1), names);
+    const bodies = [bits(0, 32, build.B0), build.completeChunk(), bits(0, 32, B1)];
+    const stream = build.qevm(
+      build.configuration(),
+      build.start(3, 'dirty-bitmap', [build.startChunk(build.B0), build.startChunk(B1), build.EOS]),
+      build.end(3, [...bodies, bits(build.UNIT, 10_241), build.EOS]),
+    );
+    const drop = ({ bitmap }: { bitmap: { text: string } }): boolean => bitmap.text === 'b1';
+    for (const length of [1, 100, 65_536]) {
+      const { bytes, fault } = edit(stream, { drop }, length);
+      expect(fault).toBe('bits-size-limit');
+      const name = Buffer.from('\x04\x19dirtybitmap-change-failed', 'latin1');
+      const at = Buffer.from(bytes).indexOf(name);
+      // Where the chunk stands that would have been b0's.
+      expect(at).toBeGreaterThan(0);
+      expect(
+        same(bytes.subarray(at + name.length), stream.subarray(stream.length - (bytes.length - at - name.length))),
+      ).toBe(true);
+      expect(bytes[at + name.length]).toBe(0x40);
+    }
+    // Nothing was half changed: nothing is put in.
+    expect(same(edit(stream, { rename: () => undefined }).bytes, stream)).toBe(true);
+  });
+
   it('passes on what waits where the stream is cut', () => {
     const stream = build.precopy();
     for (let cut = 0; cut < stream.length; cut += 7) {

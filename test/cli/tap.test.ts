@@ -78,7 +78,7 @@ describe('tap', () => {
     expect(document).toMatchObject({ input: listen, bytes: SMALL.length, bitmaps, capture });
     expect(document.tap).toEqual({
       ...{ to: onward, channel: 'migration', backBytes: 8, otherChannels: 0, answer: 0, changes: [] },
-      ...{ recorded: [file('all.bin'), file('meta.bin')], partial: [] },
+      ...{ recorded: [file('all.bin'), file('meta.bin')], partial: [], notices: [] },
     });
     expect(await info('meta.bin')).toMatchObject({ bitmaps });
     expect(stderr.split('\n').slice(0, 2)).toEqual([
@@ -162,6 +162,34 @@ describe('tap', () => {
     expect(await refused('--record', file('new'))).toEqual([2, expect.stringContaining('address-in-use')]);
     await taken.close();
     expect(existsSync(file('new.partial'))).toBe(false);
+  });
+
+  it('refuses to record both in one file', async () => {
+    const one = await runCli(
+      ...['tap', '--listen', listen, '--connect', onward, '--force'],
+      ...['--record', file('r'), '--record-meta', `${folder}/./r`],
+    );
+    expect([one.code, one.stderr]).toEqual([2, expect.stringContaining('--record and --record-meta are one file')]);
+    expect(existsSync(file('r.partial'))).toBe(false);
+  });
+
+  it('goes on where nobody reads what it says', { timeout: 60_000 }, async () => {
+    const { bytes, server } = await destination();
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const args = ['--import', 'tsx', main, 'tap', '--listen', listen, '--connect', onward, '--record', file('all.bin')];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = once(child, 'exit');
+    child.stderr.once('data', () => {
+      child.stderr.destroy();
+      child.stdout.destroy();
+    });
+    await whenThere(file('tap.sock'), ended);
+    await send(SMALL.subarray(0, 600), SMALL.subarray(600));
+    expect(await ended).toEqual([0, null]);
+    server.close();
+    expect(Buffer.compare(bytes(), SMALL)).toBe(0);
+    expect(Buffer.compare(readFileSync(file('all.bin')), SMALL)).toBe(0);
+    expect(existsSync(file('tap.sock'))).toBe(false);
   });
 
   it('says that the destination is not there', async () => {

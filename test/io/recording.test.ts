@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -30,10 +30,23 @@ describe('Recording', () => {
     await finished(recording.stream);
     expect(await recording.leave()).toBe(`${path}.partial`);
     expect(readFileSync(`${path}.partial`, 'utf8')).toBe('ab');
-    await expect(Recording.open(path)).rejects.toMatchObject({ code: 'output-exists' });
+    // What is left of an earlier one stays, whatever is forced.
     const again = await Recording.open(path, { force: true });
+    expect(again.partial).toBe(`${path}.partial.2`);
     expect(await again.leave()).toBeUndefined();
-    expect(existsSync(`${path}.partial`)).toBe(false);
+    expect(existsSync(`${path}.partial.2`)).toBe(false);
+    expect(readFileSync(`${path}.partial`, 'utf8')).toBe('ab');
+  });
+
+  it('follows no link in the place of what is not whole yet', async () => {
+    writeFileSync(`${path}-precious`, 'precious');
+    symlinkSync(`${path}-precious`, `${path}.partial`);
+    const recording = await Recording.open(path, { force: true });
+    recording.stream.end('guest');
+    await finished(recording.stream);
+    await recording.keep();
+    expect(readFileSync(`${path}-precious`, 'utf8')).toBe('precious');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
   it('takes no place that is taken, at its beginning or since', async () => {

@@ -69,4 +69,12 @@ describe('the report of a disk of 16 TiB', () => {
     expect(page).toContain('<li>disk0/checkpoint-249</li>');
     expect(pageOf(input('a', bitmaps), input('b', bitmaps)).length).toBeLessThan(MAX);
   });
+
+  it('with 250 bitmaps of the longest names stays under 2 MB, though each of their characters is escaped', () => {
+    const bitmaps = Array.from({ length: 250 }, (_, at): [string, Bitmap] => [
+      `${at}${'&'.repeat(1000)}`,
+      new Bitmap(2 ** 22, { size: DISK }),
+    ]);
+    expect(pageOf(input('many', bitmaps)).length).toBeLessThan(MAX);
+  });
 });

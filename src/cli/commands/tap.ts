@@ -27,7 +27,9 @@ export interface TapCommandOptions extends RecordOptions, TapChangeOptions {
 /** Connections of one migration at once: multifd takes 255 at most, beside the main one and that of postcopy-preempt. */
 const MOST = 300;
 /** Notices that mean that something went wrong. */
-const BAD: readonly TapNotice['kind'][] = ['answer', 'change-failed', 'channel-failed', 'decoding-failed', 'refused'];
+const BAD: readonly TapNotice['kind'][] = ['answer', 'change-failed', 'decoding-failed'];
+/** So do these, unless the migration came through all the same. */
+const DOUBTFUL: readonly TapNotice['kind'][] = ['channel-failed', 'refused'];
 
 /** `tap --listen A --connect B`: between a source and a destination, unseen by both. */
 export async function tap(options: TapCommandOptions, terminal: Terminal): Promise<number> {
@@ -38,14 +40,18 @@ export async function tap(options: TapCommandOptions, terminal: Terminal): Promi
   }
   const changes = await tapChanges(options, terminal);
   const records = await TapRecords.open(options);
+  // Until the recordings have their names: a signal then comes too late to end anything.
+  const signals = onSignals();
   try {
     const notices: TapNotice[] = [];
-    const passed = await pass(records, changes, notices, options, terminal);
+    const passed = await pass(records, changes, notices, signals.signal, options, terminal);
     const whole = (what: RecordedFile['what']): boolean => isWhole(what, passed);
     return await tell(passed, await records.finish(whole), notices, options, terminal);
   } catch (error) {
     await records.finish(() => false);
     throw error;
+  } finally {
+    signals.stop();
   }
 }
 
@@ -53,6 +59,7 @@ async function pass(
   records: TapRecords,
   { changes, unused }: TapChanges,
   notices: TapNotice[],
+  signal: AbortSignal,
   options: TapCommandOptions,
   terminal: Terminal,
 ): Promise<TappedMigration> {
@@ -67,13 +74,12 @@ async function pass(
     most: MOST,
     onRefused: () => notice({ kind: 'refused', message: `a connection was refused: there are ${MOST} already` }),
   });
-  const signals = onSignals();
   try {
     live.say(
       `waits at ${printable(formatAddress(listener.address))}, and passes on to ${printable(formatAddress(to))}`,
     );
     const tapOptions: TapOptions = {
-      signal: signals.signal,
+      signal,
       limits: options.limit,
       onProgress: ({ incoming }) => live.update(incoming),
       onNotice: notice,
@@ -82,15 +88,14 @@ async function pass(
       recordMeta: records.stream('bitmaps'),
       changes,
     };
-    const connect: ConnectOn = (signal) => connectTo(to, { signal, allowHalfOpen: true });
+    const connect: ConnectOn = (over) => connectTo(to, { signal: over, allowHalfOpen: true });
     const passed = await tapConnections(listener, connect, tapOptions);
     for (const text of unused(passed.changes)) notice({ kind: 'change-failed', message: `nothing came for ${text}` });
     return passed;
   } catch (error) {
-    if (!signals.signal.aborted || error !== signals.signal.reason) throw error;
+    if (!signal.aborted || error !== signal.reason) throw error;
     throw new DirtyBitmapError('peer-closed', `nothing came: ${(error as Error).message}`, { cause: error });
   } finally {
-    signals.stop();
     live.stop();
     await listener.close();
   }
@@ -133,6 +138,7 @@ async function tell(
       changes: passed.changes,
       recorded: files.flatMap(({ path }) => path ?? []),
       partial: files.flatMap(({ partial }) => partial ?? []),
+      notices: notices.map(({ kind, message }) => ({ kind, message })),
     },
   };
   if (json === true) await writeOut(terminal, `${jsonText({ ...document, ...(why && errorDocument(why)) }, 2)}\n`);
@@ -155,7 +161,9 @@ function exitCode(
   if (kinds.has('record-failed') || files.some((file) => file.error !== undefined)) return EXIT.ACCESS;
   // What cannot be seen cannot be recorded or changed, either.
   const missing = channel === 'tls' && (files.length > 0 || changed);
-  const bad = error !== undefined || missing || reader.findings.counts.error > 0 || BAD.some((kind) => kinds.has(kind));
+  const serious = reader.summary.complete ? BAD : [...BAD, ...DOUBTFUL];
+  const bad =
+    error !== undefined || missing || reader.findings.counts.error > 0 || serious.some((kind) => kinds.has(kind));
   return bad ? EXIT.BAD : EXIT.OK;
 }
 

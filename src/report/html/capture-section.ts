@@ -1,5 +1,6 @@
 import { PHASES, type Timeline, WIRE_USES, type WireUse } from '../../capture/timeline.js';
 import { percentText } from '../density.js';
+import { shortLabel } from '../difference-map.js';
 import { formatBytes, plural } from '../text.js';
 import { legend } from './density-svg.js';
 import { type Html, html } from './escape.js';
@@ -86,7 +87,7 @@ function trafficTable({ bitmaps, moreBitmaps }: Timeline): Html | false {
   if (bitmaps.length === 0) return false;
   const most = Math.max(...bitmaps.map(({ headerBytes, dataBytes }) => headerBytes + dataBytes));
   const rows = bitmaps.map((one) => [
-    `${one.node}/${one.name}`,
+    shortLabel(`${one.node}/${one.name}`),
     html`${bar(one.headerBytes + one.dataBytes, most, 'use-bitmap')}`,
     formatBytes(one.headerBytes + one.dataBytes),
     one.dataChunks,

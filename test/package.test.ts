@@ -51,6 +51,7 @@ describe('the tarball', () => {
     expect(paths.filter((path) => !shared.test(path)).sort()).toEqual(
       [
         'CHANGELOG.md',
+        'CONTRIBUTING.md',
         'ERRORS.md',
         ...PAGES.filter((page) => page !== 'README.md'),
         'LICENSE',

@@ -87,7 +87,9 @@ export function buildProgram(terminal: Terminal, done: (code: number) => void): 
         .join(', ')}.`,
     );
 
-  inputOptions(program.command('info').argument('<input...>', 'captures, sections, bitmap sets or qcow2 images'))
+  inputOptions(
+    program.command('info').argument('<input...>', 'captures, sections, bitmap sets, maps of nbdinfo or qcow2 images'),
+  )
     .description('what is in it: bitmaps, their flags, how much is dirty, findings')
     .option('--json', 'one JSON document')
     .action(async (inputs, options) => {
@@ -95,7 +97,9 @@ export function buildProgram(terminal: Terminal, done: (code: number) => void): 
       done(await info(inputs, options, terminal));
     });
 
-  inputOptions(program.command('map').argument('<input>', 'a capture, a section, a bitmap set or a qcow2 image'))
+  inputOptions(
+    program.command('map').argument('<input>', 'a capture, a section, a bitmap set, a map of nbdinfo or a qcow2 image'),
+  )
     .description('the dirty extents of one bitmap')
     .option('--bitmap <name>', 'NODE/NAME or NAME; may be left out where there is only one')
     .option('--chain', 'of all layers of the backing chain of a qcow2 image together')
@@ -106,7 +110,9 @@ export function buildProgram(terminal: Terminal, done: (code: number) => void): 
       done(await map(input, options, terminal));
     });
 
-  inputOptions(program.command('check').argument('<input...>', 'captures, sections, bitmap sets or qcow2 images'))
+  inputOptions(
+    program.command('check').argument('<input...>', 'captures, sections, bitmap sets, maps of nbdinfo or qcow2 images'),
+  )
     .description('every violation, with its rule and byte offset; what a QEMU would do with a capture')
     .addOption(
       new Option('--as <qemu>', 'what that QEMU would do with it; qemu is 7.2').choices([
@@ -159,7 +165,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     if (!(error instanceof CommanderError) && !isDirtyBitmapError(error)) throw error;
     const used = error instanceof CommanderError;
     if (used && error.exitCode === 0) return EXIT.OK;
-    const failure = used ? new DirtyBitmapError('argument', error.message) : error;
+    const failure = used ? new DirtyBitmapError('argument', error.message.replace(/^error: /, '')) : error;
     // What is wrong with the command line was told already, by the parser.
     if (!used) terminal.stderr.write(errorLine(failure));
     if (args.includes('--json')) await writeOut(terminal, `${jsonText(errorDocument(failure))}\n`);

@@ -97,7 +97,11 @@ async function loadChain(
   budget: ReportBudget,
 ): Promise<ChainModel> {
   const limits = resolveLimits(options.limit);
-  const chain = await openChain(path, chainFiles, { format: 'qcow2', limits });
+  const opened = await openChain(path, chainFiles, { format: 'qcow2', limits });
+  // Seen from its content, as all inputs are here, unless somebody said so.
+  const [top, ...below] = opened.layers;
+  const seen = top !== undefined && options.format === undefined;
+  const chain = seen ? { ...opened, layers: [{ ...top, formatSource: 'assumed' as const }, ...below] } : opened;
   const { findings } = report;
   for (const { code, message } of chain.findings.list) findings.add(code, message);
   for (const layer of chain.layers.slice(1)) {

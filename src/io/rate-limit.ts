@@ -4,7 +4,8 @@ import { DirtyBitmapError } from '../errors.js';
 const STEP = 0.05;
 
 /**
- * Bytes per second: in any stretch of time no more goes than the rate allows and two pieces. Only what a late timer cost
+ * Bytes per second: in any stretch of time no more goes than the rate allows, two pieces, and what it
+ * allows in a step. Only what a late timer cost
  * is made up for, not a pause. Pure: the time is told to it, in milliseconds.
  */
 export class RateLimit {

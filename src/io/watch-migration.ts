@@ -59,8 +59,9 @@ export async function* watchMigration(
   const observer = new MigrationObserver(first, there);
   yield* observer.first();
   let { migration } = first;
-  // Later it says nothing of what was there at the start.
-  const before = phaseOf(first) === 'before' ? there : undefined;
+  // Later it says nothing of what was there at the start; it may have begun while the destination was asked.
+  const early = there !== undefined && phaseOf(first) === 'before' && phaseOf(await ask(source)) === 'before';
+  const before = early ? there : undefined;
   try {
     while (!observer.over) {
       await sleep(interval, undefined, { signal });

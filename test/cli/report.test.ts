@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeSection } from '../../src/capture/capture-encoder.js';
 import { formatSetJson } from '../../src/set/set-json.js';
@@ -166,6 +167,19 @@ describe('report', () => {
     expect(page()).toContain('not known');
     expect(headings(page())).toContain('warning qcow2-in-use-orphaned at 45056 (0xb000)');
   });
+
+  it.each([[], ['--chain']])(
+    'of an image that nobody can open is a page with the reason, also alone (%j)',
+    async (...args) => {
+      const image = file(
+        'bad.qcow2',
+        gunzipSync(readFileSync(join(VECTORS, 'qcow2/images/bad-dir-overlaps-l1.qcow2.gz'))),
+      );
+      const { code, stderr } = await runCli('report', image, '-o', out, ...args);
+      expect([code, stderr]).toEqual([1, expect.stringContaining('qcow2-name-size')]);
+      expect(page()).toContain('qcow2-name-size');
+    },
+  );
 });
 
 describe('report --chain', () => {

@@ -43,14 +43,16 @@ export async function report(inputs: readonly string[], options: ReportOptions, 
       if (inputs.length === 2) read.push(loaded.report);
     } catch (error) {
       // One input that cannot be read does not keep the others from being shown.
-      if (!(error instanceof DirtyBitmapError) || error.code === 'argument' || inputs.length === 1) throw error;
+      if (!(error instanceof DirtyBitmapError) || error.code === 'argument') throw error;
+      // Of what is there and bad a page is made; of what is not there alone none.
+      if (inputs.length === 1 && exitCodeOf(error) !== EXIT.BAD) throw error;
       worst = Math.max(worst, exitCodeOf(error));
       terminal.stderr.write(errorLine(error));
       const { code, message, offset } = error;
       models.push(unreadModel(input, { severity: 'error', code, message, ...(offset !== undefined && { offset }) }));
     }
   }
-  if (chain && models.every((model) => model.chain === null)) {
+  if (chain && models.every((model) => model.chain === null && model.format !== null)) {
     throw new DirtyBitmapError('argument', '--chain is about qcow2 images, and there is none; leave it out');
   }
   const [a, b] = read;

@@ -9,11 +9,14 @@ const PROGRAMS: readonly (readonly [string, string])[] = [
   ['nbdinfo', 'libnbd-bin'],
 ];
 
-/** `describe` where a real QEMU is there. Elsewhere it is skipped, which is said, and which is a failure under CI. */
+/**
+ * `describe` where a real QEMU is there. Elsewhere it is skipped, which is said, and which is a failure under CI. There a
+ * test that fails is tried once more, which the reporter says: processes that wait for each other on a busy machine.
+ */
 export function describeWithQemu(name: string, tests: () => void): void {
   const missing = PROGRAMS.filter(([program]) => spawnSync(program, ['--version']).status !== 0);
   if (missing.length === 0) {
-    describe(name, tests);
+    describe(name, { retry: process.env['CI'] === 'true' ? 1 : 0 }, tests);
     return;
   }
   const packages = [...new Set(missing.map(([, debian]) => debian))].join(' ');

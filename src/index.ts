@@ -3,7 +3,7 @@
  * runs in a browser.
  * @module
  */
-export { Bitmap, type BitmapOptions } from './bitmap/bitmap.js';
+export { Bitmap, type BitmapOptions, type PageRun } from './bitmap/bitmap.js';
 export type { Extent, ExtentOptions } from './bitmap/extents.js';
 export { isGranularity, MAX_GRANULARITY, MIN_GRANULARITY } from './bitmap/granularity.js';
 export type { MemoryBudget } from './bitmap/memory.js';

@@ -9,7 +9,7 @@ const NAMES = { node: 'disk0', bitmap: 'b0' };
 const SECTORS = (KiB * 8 * GRANULARITY) / 512;
 
 /** Encodes a bitmap again and again; each round hands out the bodies of a START and an END section. */
-export type Encode = (window: Uint8Array) => Generator<Uint8Array, void, void>;
+export type Encode = (window?: Uint8Array) => Generator<Uint8Array, void, void>;
 
 /** An encoder for a bitmap on a disk of `size` bytes. */
 export async function encoderOf(dist: string, bits: Bitmap, profile: Profile, size = DISK): Promise<Encode> {
@@ -21,14 +21,14 @@ export async function encoderOf(dist: string, bits: Bitmap, profile: Profile, si
 }
 
 /** What an encoder hands out, as a copy. */
-export function collect(encode: Encode): Uint8Array {
+export function collect(encode: Encode, window?: Uint8Array): Uint8Array {
   const pieces: Uint8Array[] = [];
-  for (const bytes of encode(new Uint8Array(1024 * KiB))) pieces.push(bytes.slice());
+  for (const bytes of encode(window)) pieces.push(bytes.slice());
   return Buffer.concat(pieces);
 }
 
 /** Bytes that an encoder hands out. */
-export function lengthOf(encode: Encode, window: Uint8Array): number {
+export function lengthOf(encode: Encode, window?: Uint8Array): number {
   let length = 0;
   for (const bytes of encode(window)) length += bytes.length;
   return length;

@@ -5,7 +5,7 @@ import { assertGranularity, granulesIn, MAX_GRANULES } from './granularity.js';
 import { type MemoryBudget, ownBudget } from './memory.js';
 import { equalPages, orPages } from './merge.js';
 import { blockOf, PageStore, wordOf } from './page-store.js';
-import { readBytes, writeBytes } from './raw-bytes.js';
+import { readBytes, writeBytes, writeInPage } from './raw-bytes.js';
 import { orResampled } from './resample.js';
 
 export type { MemoryBudget } from './memory.js';
@@ -16,6 +16,15 @@ export interface BitmapOptions {
   readonly size?: number | undefined;
   /** Memory to share with other bitmaps; by default each bitmap has the default `maxBitmapMemory` for itself. */
   readonly memory?: MemoryBudget | undefined;
+}
+
+/** Pages of a bitmap that lie side by side in memory. See {@link Bitmap.pageRun}. */
+export interface PageRun {
+  /** Words of 32 bits, in the host's order of bytes. */
+  readonly words: Int32Array;
+  /** Where in them the first page begins. */
+  readonly at: number;
+  readonly pages: number;
 }
 
 /**
@@ -229,6 +238,7 @@ export class Bitmap {
    * @throws DirtyBitmapError `argument` when a position is out of range; `limit` when the memory budget is used up.
    */
   writeBytes(at: number, source: Uint8Array, start = 0, end: number = source.length): void {
+    if (writeInPage(this.#pages, at, source, start, end)) return;
     assertPiece(at, source, start, end);
     writeBytes(this.#pages, at, source, start, end);
   }
@@ -279,15 +289,30 @@ export class Bitmap {
 
   /**
    * The words of a page (1 KiB of the bitmap), and of those behind it that lie beside it in memory, at most `max` pages:
-   * for loops that look at every word. `words` are 32 bits each, in the host's order of bytes, and the page's begin at
-   * number `at`. Not a copy: nothing may be written there, and the next change of the bitmap may move them. Undefined
-   * for a page that is absent, which is clean.
+   * for loops that look at every word. Not a copy: nothing may be written there, and the next change of the bitmap may
+   * move them. Undefined for a page that is absent, which is clean.
    */
-  pageRun(page: number, max: number): { words: Int32Array; at: number; pages: number } | undefined {
+  pageRun(page: number, max: number): PageRun | undefined {
     const pages = this.#pages;
     const slot = pages.table.slot(page);
     if (slot === 0) return undefined;
     return { words: pages.words[blockOf(slot)] as Int32Array, at: wordOf(slot), pages: pages.run(page, slot, max) };
+  }
+
+  /**
+   * 1 MiB of memory in one buffer with the bits, where they lie in one: pages are copied into it more quickly than
+   * elsewhere. Its content means nothing. Undefined where there is none, or somebody has it who did not
+   * {@link giveBackHeadRoom | give it back}.
+   */
+  borrowHeadRoom(): Uint8Array | undefined {
+    const { headRoom } = this.#pages;
+    this.#pages.headRoom = undefined;
+    return headRoom;
+  }
+
+  /** Lets the next one borrow what {@link borrowHeadRoom} gave. */
+  giveBackHeadRoom(headRoom: Uint8Array): void {
+    if (headRoom.buffer === this.#pages.fast.buffer) this.#pages.headRoom = headRoom;
   }
 
   /** Whether a page (1 KiB of the bitmap) holds no set bit. */

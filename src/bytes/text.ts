@@ -3,6 +3,8 @@ import { ByteWriter } from './byte-writer.js';
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 const NUL_ONLY = /\0/;
+/** Nearly all names are this: a byte for a character. */
+const PLAIN = /^[ -~]*$/;
 
 /** A name as it is on the wire and as it is shown. */
 export interface Name {
@@ -32,6 +34,7 @@ export function nameFromBytes(bytes: Uint8Array): Name {
 
 /** The name with this text in UTF-8 (U+0000 as `c0 80`, as QEMU has it). */
 export function nameFromText(text: string): Name {
+  if (PLAIN.test(text)) return { bytes: encoder.encode(text), text, clean: true };
   const out = new ByteWriter();
   text.split('\0').forEach((part, index) => {
     if (index > 0) out.u16(0xc080);

@@ -105,8 +105,15 @@ export class ChunkParser {
       const target = names.resolve(cursor, offset);
       queue.pos += header;
       handler.chunk(cursor, target, offset);
-      this.#dataLeft = cursor.size;
-      if (cursor.eos && cursor.size === 0) return true;
+      const { size } = cursor;
+      const start = queue.pos;
+      if (size > 0 && queue.end - start >= size) {
+        queue.pos = start + size;
+        handler.data(queue.bytes, start, start + size, 0);
+      } else {
+        this.#dataLeft = size;
+      }
+      if (cursor.eos && this.#dataLeft === 0) return true;
     }
   }
 

@@ -1,7 +1,15 @@
-import type { Bitmap } from '../bitmap/bitmap.js';
+import type { Bitmap, PageRun } from '../bitmap/bitmap.js';
 import type { Name } from '../bytes/text.js';
 import { FLAG } from '../chunk/flags.js';
-import type { Cutter, DataRun } from './cutter.js';
+import {
+  ClearRows,
+  type OutputWindow,
+  outputWindow,
+  PAGE_CHUNK,
+  type Stretches,
+  writePages,
+  writeStretches,
+} from './chunk-rows.js';
 
 /** What tells a bitmap in the stream. */
 export interface ChunkNames {
@@ -11,15 +19,23 @@ export interface ChunkNames {
   readonly node: object;
 }
 
-/** Bytes of a ZEROES chunk without names. */
-export const CLEAR_CHUNK = 13;
-const CLEAR_FLAGS = (FLAG.BITS | FLAG.ZEROES) << 24;
-
-/** Bytes of a BITS chunk without names, beside its data. */
-export const DATA_HEADER = 21;
-
-/** Words of 64 bits that are copied one by one. */
-const FEW_WORDS = 16;
+/** A range of a bitmap: what a BITS chunk tells. */
+export interface ChunkRange {
+  /** Whether the range is all clear. */
+  readonly zeroes: boolean;
+  /** In sectors of 512 bytes. */
+  readonly firstSector: number;
+  /** In sectors of 512 bytes. */
+  readonly sectorCount: number;
+  /** The first byte of the bitmap in the range. */
+  readonly firstByte: number;
+  /** Bytes of the range's bits: whole 64-bit words. */
+  readonly length: number;
+  /** Bytes that the data are sent as, padding included; 0 for zeroes. */
+  readonly size: number;
+  /** Bits of the last byte of the range that are beyond the last granule are to be cleared: this bit is the first. */
+  readonly endBit: number;
+}
 
 /** Bytes of a chunk at most, beside its data: flags, two names, a range, a size. */
 export const MAX_HEADER: number = 1 + 2 * 256 + 20;
@@ -31,22 +47,23 @@ export const MAX_HEADER: number = 1 + 2 * 256 + 20;
 export class ChunkOutput {
   /** Where the next chunk goes. */
   pos = 0;
-  #window: Uint8Array = new Uint8Array(0);
-  #view: DataView = new DataView(this.#window.buffer);
+  #bytes: Uint8Array = new Uint8Array(0);
+  #window: OutputWindow = outputWindow(this.#bytes);
+  readonly #clearRows = new ClearRows();
   #node: object | undefined;
   #bitmap: ChunkNames | undefined;
 
   /** Goes on in a buffer, from its beginning. */
-  begin(window: Uint8Array): void {
+  begin(bytes: Uint8Array): void {
     this.pos = 0;
-    if (window === this.#window) return;
-    this.#window = window;
-    this.#view = new DataView(window.buffer, window.byteOffset, window.byteLength);
+    if (bytes === this.#bytes) return;
+    this.#bytes = bytes;
+    this.#window = outputWindow(bytes);
   }
 
   /** Bytes that the buffer still has. */
   get room(): number {
-    return this.#window.length - this.pos;
+    return this.#bytes.length - this.pos;
   }
 
   /** Bytes that the names of the next chunk take; for measuring, `remember` them as if it were written. */
@@ -71,8 +88,8 @@ export class ChunkOutput {
 
   start(names: ChunkNames, granularity: number, startFlags: number): void {
     this.#header(names, FLAG.START);
-    this.#view.setUint32(this.pos, granularity);
-    this.#window[this.pos + 4] = startFlags;
+    this.#window.view.setUint32(this.pos, granularity);
+    this.#bytes[this.pos + 4] = startFlags;
     this.pos += 5;
   }
 
@@ -81,7 +98,7 @@ export class ChunkOutput {
   }
 
   endOfSection(): void {
-    this.#window[this.pos++] = FLAG.EOS;
+    this.#bytes[this.pos++] = FLAG.EOS;
   }
 
   /** Whether the next chunk needs no names. */
@@ -89,78 +106,53 @@ export class ChunkOutput {
     return names === this.#bitmap;
   }
 
-  /** As many ZEROES as fit in the room that was asked for, one behind the other; the names are known. */
-  clearRun(firstSector: number, sectorCount: number, chunks: number): void {
-    const view = this.#view;
-    let at = this.pos;
-    let first = firstSector;
-    for (let left = chunks; left > 0; left--, at += CLEAR_CHUNK, first += sectorCount) {
-      // Flags and the upper bits of the sector, which has fewer than 52 bits, in one store.
-      view.setUint32(at, CLEAR_FLAGS | (first / 2 ** 40));
-      view.setUint32(at + 4, (first / 2 ** 8) >>> 0);
-      view.setUint32(at + 8, ((first & 0xff) << 24) | (sectorCount >>> 8));
-      view.setUint8(at + 12, sectorCount & 0xff);
-    }
-    this.pos = at;
+  /** As many ZEROES as are told, one behind the other: there is room for them, and the names are known. */
+  clearRow(firstSector: number, sectorCount: number, chunks: number): void {
+    this.pos = this.#clearRows.write(this.#window, this.pos, firstSector, sectorCount, chunks);
+  }
+
+  /**
+   * Pages, one behind the other, up to one that is clear: there is room for them, and the names are known.
+   * @param firstSector that of the first page, `sectorCount` that of each.
+   * @returns how many were written.
+   */
+  pageRow(run: PageRun, firstSector: number, sectorCount: number): number {
+    const pages = writePages(this.#window, this.pos, run, firstSector, sectorCount);
+    this.pos += pages * PAGE_CHUNK;
+    return pages;
   }
 
   /** Chunks of data, one behind the other: there is room for them, and the names are known. */
-  dataRun({ words, at, first, unit, stretches, from, to }: DataRun): void {
-    const view = this.#view;
-    let pos = this.pos;
-    for (let i = from; i < to; i += 2) {
-      const start = stretches[i] as number;
-      const length = (stretches[i + 1] as number) - start;
-      const sector = (first + start) * unit;
-      view.setUint8(pos, FLAG.BITS);
-      view.setUint32(pos + 1, (sector / 2 ** 32) >>> 0);
-      view.setUint32(pos + 5, sector >>> 0);
-      view.setUint32(pos + 9, length * unit);
-      view.setUint32(pos + 13, 0);
-      view.setUint32(pos + 17, length * 8);
-      pos += DATA_HEADER;
-      if (length > FEW_WORDS) {
-        const bytes = length * 8;
-        this.#window.set(new Uint8Array(words.buffer, words.byteOffset + 4 * (at + 2 * start), bytes), pos);
-        pos += bytes;
-        continue;
-      }
-      // A call to copy them would cost more than a few words do.
-      const end = at + 2 * (start + length);
-      for (let word = at + 2 * start; word < end; word += 2, pos += 8) {
-        view.setInt32(pos, words[word] as number, true);
-        view.setInt32(pos + 4, words[word + 1] as number, true);
-      }
-    }
-    this.pos = pos;
+  stretches(stretches: Stretches): void {
+    this.pos = writeStretches(this.#window, this.pos, stretches);
   }
 
-  /** The range that the cutter holds. */
-  range(names: ChunkNames, cutter: Cutter, bits: Bitmap): void {
-    const { zeroes } = cutter;
+  /** A range of a bitmap. */
+  range(names: ChunkNames, range: ChunkRange, bits: Bitmap): void {
+    const { zeroes } = range;
     const flags = zeroes ? FLAG.BITS | FLAG.ZEROES : FLAG.BITS;
-    if (names === this.#bitmap) this.#window[this.pos++] = flags;
+    if (names === this.#bitmap) this.#bytes[this.pos++] = flags;
     else this.#header(names, flags);
-    const view = this.#view;
+    const { view } = this.#window;
     const at = this.pos;
-    const first = cutter.firstSector;
+    const first = range.firstSector;
     view.setUint32(at, (first / 2 ** 32) >>> 0);
     view.setUint32(at + 4, first >>> 0);
-    view.setUint32(at + 8, cutter.sectorCount);
+    view.setUint32(at + 8, range.sectorCount);
     this.pos = at + 12;
     if (zeroes) return;
-    const { size, length, firstByte } = cutter;
+    const { size, length, firstByte } = range;
     view.setUint32(at + 12, 0);
     view.setUint32(at + 16, size);
     const start = at + 20;
-    bits.readBytes(firstByte, this.#window, start, start + length);
-    const last = cutter.endBit - firstByte * 8;
-    if (last < size * 8) clearFrom(this.#window, start, last, size);
+    bits.readBytes(firstByte, this.#bytes, start, start + length);
+    const last = range.endBit - firstByte * 8;
+    if (last < size * 8) clearFrom(this.#bytes, start, last, size);
     this.pos = start + size;
   }
 
   #header(names: ChunkNames, kind: number): void {
-    const window = this.#window;
+    const bytes = this.#bytes;
     const flagsAt = this.pos++;
     let flags = kind;
     if (names.node !== this.#node) {
@@ -171,13 +163,13 @@ export class ChunkOutput {
       flags |= FLAG.BITMAP_NAME;
       this.#name(names.alias.bytes);
     }
-    window[flagsAt] = flags;
+    bytes[flagsAt] = flags;
     this.remember(names);
   }
 
   #name(bytes: Uint8Array): void {
-    this.#window[this.pos] = bytes.length;
-    this.#window.set(bytes, this.pos + 1);
+    this.#bytes[this.pos] = bytes.length;
+    this.#bytes.set(bytes, this.pos + 1);
     this.pos += 1 + bytes.length;
   }
 }

@@ -1,5 +1,6 @@
-import { DATA_HEADER } from './chunk-output.js';
-import { type Cutter, type CutterInput, type DataRun, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
+import type { ChunkOutput } from './chunk-output.js';
+import { DATA_HEADER } from './chunk-rows.js';
+import { type Cutter, type CutterInput, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
 import { JOIN, UsedWords } from './used-words.js';
 
 /** Bytes of the data of a chunk that a QEMU takes at most. */
@@ -77,15 +78,11 @@ export class CompactCutter implements Cutter {
     return true;
   }
 
-  /** What is clear is not sent. */
-  clearRun(): number {
-    return 0;
-  }
-
-  dataRun(room: number, budget: number): DataRun | undefined {
+  writeRow(output: ChunkOutput, budget: number): boolean {
     const { words, at, first, stretches, count } = this.#used;
     const from = this.#next;
     const most = Math.min(SHORT, this.#reach.most);
+    const { room } = output;
     let to = from;
     // Not the last of its pages, which may go on in those behind them or end with the disk.
     for (let bytes = 0; to < count - 2 && bytes < budget; to += 2) {
@@ -93,10 +90,11 @@ export class CompactCutter implements Cutter {
       bytes += DATA_HEADER + 8 * length;
       if (length > most || bytes > room) break;
     }
-    if (to === from || this.#long !== undefined || !LITTLE_ENDIAN) return undefined;
+    if (to === from || this.#long !== undefined || !LITTLE_ENDIAN) return false;
     this.#next = to;
     this.position = (first + (stretches[to - 1] as number)) * this.#unit;
-    return { words, at, first, unit: this.#unit, stretches, from, to };
+    output.stretches({ words, at, first, unit: this.#unit, stretches, from, to });
+    return true;
   }
 
   /** Cutting anew from the end of a chunk on takes as many bytes as going on. */

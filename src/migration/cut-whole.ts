@@ -1,20 +1,11 @@
 import { paddedSize, serializedSize } from '../bitmap/serialize.js';
 import { SECTOR } from '../chunk/chunk-cursor.js';
-import { DATA_HEADER } from './chunk-output.js';
-import { type Cutter, type CutterInput, type DataRun, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
+import type { ChunkOutput } from './chunk-output.js';
+import { CLEAR_CHUNK, PAGE_CHUNK } from './chunk-rows.js';
+import { type Cutter, type CutterInput, MAX_SECTOR_COUNT, unitSectors } from './cutter.js';
 
 /** Bytes of bits in a chunk of QEMU. */
 const CHUNK_BYTES = 1024;
-
-/** Bytes of a chunk that is a page. */
-const CHUNK = DATA_HEADER + CHUNK_BYTES;
-/** Pages of a run at most. */
-const RUN = 64;
-/** Words of a page, of 32 and of 64 bits. */
-const PAGE_WORDS = 256;
-const QUADS = 128;
-/** Where the pages of a run begin and end, in words of 64 bits. */
-const PAGES = Int32Array.from({ length: 2 * RUN }, (_, at) => Math.ceil(at / 2) * QUADS);
 
 /**
  * Cuts as QEMU does: 1 KiB of bits after the other, data padded to 32 bytes, and ZEROES for what is clear. Where so
@@ -71,44 +62,15 @@ export class WholeCutter implements Cutter {
     return true;
   }
 
-  clearRun(max: number): number {
-    const { sectors, bits } = this.#input;
+  writeRow(output: ChunkOutput, budget: number): boolean {
     const count = this.#chunkSectors;
-    const first = this.position;
-    if (count > MAX_SECTOR_COUNT || first % count !== 0) return 0;
-    const page = first / count;
-    if (this.#used >= 0 && this.#used <= page) this.#used = bits.nextUsedPage(page);
+    const page = this.position / count;
+    if (count > MAX_SECTOR_COUNT || !Number.isInteger(page)) return false;
     // The last chunk may be a short one, which next() makes.
-    const end = Math.min(
-      Math.floor(sectors / count),
-      page + max,
-      this.#used < 0 ? Number.POSITIVE_INFINITY : this.#used,
-    );
-    if (end <= page) return 0;
-    this.zeroes = true;
-    this.firstSector = first;
-    this.sectorCount = count;
-    this.position = end * count;
-    return end - page;
-  }
-
-  /** What is not clear is a page, which is better copied by itself. */
-  dataRun(room: number, budget: number): DataRun | undefined {
-    const { sectors, bits, granularity } = this.#input;
-    const count = this.#chunkSectors;
-    const first = this.position;
-    if (count > MAX_SECTOR_COUNT || first % count !== 0) return undefined;
-    const page = first / count;
-    // The last chunk may be a short one, which next() makes.
-    const most = Math.min(Math.floor(sectors / count) - page, Math.floor(room / CHUNK), Math.ceil(budget / CHUNK), RUN);
-    const run = most > 0 ? bits.pageRun(page, most) : undefined;
-    if (run === undefined) return undefined;
-    let pages = 0;
-    while (pages < run.pages && touch(run.words, run.at + pages * PAGE_WORDS) !== 0) pages++;
-    if (pages === 0) return undefined;
-    this.position = first + pages * count;
-    const unit = unitSectors(granularity);
-    return { words: run.words, at: run.at, first: page * QUADS, unit, stretches: PAGES, from: 0, to: 2 * pages };
+    const end = Math.floor(this.#input.sectors / count);
+    const pages = this.#writeClear(output, budget, page, end) || this.#writePages(output, budget, page, end);
+    this.position += pages * count;
+    return pages > 0;
   }
 
   clone(): WholeCutter {
@@ -116,6 +78,23 @@ export class WholeCutter implements Cutter {
     copy.position = this.position;
     copy.#empty = this.#empty;
     return copy;
+  }
+
+  /** Writes ZEROES up to the next page that may hold something; returns how many. */
+  #writeClear(output: ChunkOutput, budget: number, page: number, end: number): number {
+    if (this.#used >= 0 && this.#used <= page) this.#used = this.#input.bits.nextUsedPage(page);
+    const clear = (this.#used < 0 ? end : Math.min(end, this.#used)) - page;
+    const pages = Math.min(clear, Math.floor(output.room / CLEAR_CHUNK), Math.ceil(budget / CLEAR_CHUNK));
+    if (pages > 0) output.clearRow(this.position, this.#chunkSectors, pages);
+    return Math.max(0, pages);
+  }
+
+  /** Writes pages up to the next one that is clear, or lies elsewhere in memory; returns how many. */
+  #writePages(output: ChunkOutput, budget: number, page: number, end: number): number {
+    const most = Math.min(end - page, Math.floor(output.room / PAGE_CHUNK), Math.ceil(budget / PAGE_CHUNK));
+    const run = most > 0 ? this.#input.bits.pageRun(page, most) : undefined;
+    if (run === undefined) return 0;
+    return output.pageRow(run, this.position, this.#chunkSectors);
   }
 
   #nextOfNothing(): boolean {
@@ -134,14 +113,4 @@ export class WholeCutter implements Cutter {
     const isPage = endBit - firstBit === CHUNK_BYTES * 8 && firstBit % (CHUNK_BYTES * 8) === 0;
     return isPage ? bits.pageIsZero(page) : !bits.anyBits(firstBit, endBit);
   }
-}
-
-/**
- * A word of each cache line of a page: not 0 where it surely is not clear. These loads do not wait for each other, and the
- * copy that follows finds the lines.
- */
-function touch(words: Int32Array, at: number): number {
-  let any = 0;
-  for (let i = at; i < at + PAGE_WORDS; i += 16) any |= words[i] as number;
-  return any;
 }

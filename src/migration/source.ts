@@ -1,6 +1,7 @@
 import { DirtyBitmapError } from '../errors.js';
 import type { BlockGraph } from './block-graph.js';
-import { ChunkOutput, CLEAR_CHUNK, MAX_HEADER } from './chunk-output.js';
+import { ChunkOutput, MAX_HEADER } from './chunk-output.js';
+import { CLEAR_CHUNK, DATA_HEADER } from './chunk-rows.js';
 import { CompactCutter } from './cut-compact.js';
 import { WholeCutter } from './cut-whole.js';
 import type { Cutter, CutterInput, Profile } from './cutter.js';
@@ -23,6 +24,9 @@ export interface SourcePending {
 
 /** Bytes that a window has at least: the largest chunk fits. */
 export const MIN_WINDOW = 16_384;
+
+/** Bytes of a window of its own. */
+const WINDOW: number = 2 ** 20;
 
 interface Entry {
   readonly planned: PlannedBitmap;
@@ -63,7 +67,7 @@ export class Source {
   readonly #graph: BlockGraph;
   readonly #options: SourceOptions;
   readonly #compact: boolean;
-  #plan: SourcePlan;
+  #plan: SourcePlan | undefined;
   #entries: readonly Entry[] = [];
   readonly #output = new ChunkOutput();
   #state: SourceState = 'idle';
@@ -76,16 +80,19 @@ export class Source {
   #budget = 0;
   #sent = 0;
 
-  /** Makes the plan; nothing is touched before {@link Source.setup}. */
+  /** Nothing is touched before {@link Source.setup}. */
   constructor(graph: BlockGraph, options: SourceOptions = {}) {
     this.#graph = graph;
     this.#options = options;
     this.#compact = options.profile === 'compact';
-    this.#plan = planSource(graph, options);
   }
 
-  /** What is sent, what is left out, what is in the way; made again by {@link Source.setup}, which goes by it. */
+  /**
+   * What is sent, what is left out, what is in the way. Made when it is first asked for, and again by
+   * {@link Source.setup}, which goes by it.
+   */
   get plan(): SourcePlan {
+    this.#plan ??= planSource(this.#graph, this.#options);
     return this.#plan;
   }
 
@@ -106,13 +113,14 @@ export class Source {
    */
   setup(): void {
     this.#go('setup', 'starts');
-    this.#plan = planSource(this.#graph, this.#options);
-    const refusal = this.#plan.refusals[0];
+    const plan = planSource(this.#graph, this.#options);
+    this.#plan = plan;
+    const refusal = plan.refusals[0];
     if (refusal !== undefined) {
       this.fail();
       throw new DirtyBitmapError(refusal.code, refusal.message);
     }
-    this.#entries = this.#plan.bitmaps.map((planned) => ({
+    this.#entries = plan.bitmaps.map((planned) => ({
       planned,
       names: { nodeAlias: planned.nodeAlias, alias: planned.alias, node: planned.node },
       input: { bits: planned.bitmap.bits, ...pick(planned) },
@@ -206,7 +214,7 @@ export class Source {
       if (entry.done) continue;
       const cutter = entry.cutter?.clone() ?? this.#cutter(entry);
       while (cutter.next()) {
-        bytes += output.namesLength(entry.names) + (cutter.zeroes ? 13 : 21 + cutter.size);
+        bytes += output.namesLength(entry.names) + (cutter.zeroes ? CLEAR_CHUNK : DATA_HEADER + cutter.size);
         output.remember(entry.names);
       }
     }
@@ -221,17 +229,22 @@ export class Source {
   /**
    * All of a migration without a guest that goes on: the bodies of the START and the END section, as views of one
    * window, each valid until the next is asked for. Leaving the loop early cancels.
+   * @param window by default 1 MiB of the source's own.
    * @throws DirtyBitmapError as {@link Source.setup}.
    */
-  *sections(window: Uint8Array = new Uint8Array(1024 * 1024)): Generator<Uint8Array, void, void> {
+  *sections(window?: Uint8Array): Generator<Uint8Array, void, void> {
     // Not within the try: a source that has begun, and refuses, is not to be cancelled for it.
     this.setup();
+    const bits = this.#entries[0]?.input.bits;
+    const headRoom = window === undefined ? bits?.borrowHeadRoom() : undefined;
+    const room = window ?? headRoom ?? new Uint8Array(WINDOW);
     try {
-      yield* this.section(window);
+      yield* this.section(room);
       this.complete();
-      yield* this.section(window);
+      yield* this.section(room);
     } finally {
       this.cancel();
+      if (headRoom !== undefined) bits?.giveBackHeadRoom(headRoom);
     }
   }
 
@@ -288,21 +301,9 @@ export class Source {
     return this.#next(this.#state === 'completing' ? 'completes' : 'eos');
   }
 
-  /** Writes the next chunk of a bitmap, or a row of ZEROES or of short ones; false where there is none. */
+  /** Writes the next chunk of a bitmap, or a row of them; false where there is none. */
   #writeRange(output: ChunkOutput, { names, input }: Entry, cutter: Cutter): boolean {
-    if (output.continues(names)) {
-      const most = Math.min(output.room, this.#budget + CLEAR_CHUNK - 1);
-      const clear = cutter.clearRun(Math.floor(most / CLEAR_CHUNK));
-      if (clear > 0) {
-        output.clearRun(cutter.firstSector, cutter.sectorCount, clear);
-        return true;
-      }
-      const run = cutter.dataRun(output.room, this.#budget);
-      if (run !== undefined) {
-        output.dataRun(run);
-        return true;
-      }
-    }
+    if (output.continues(names) && cutter.writeRow(output, this.#budget)) return true;
     if (!cutter.next()) return false;
     output.range(names, cutter, input.bits);
     return true;

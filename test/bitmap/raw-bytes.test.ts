@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Bitmap } from '../../src/bitmap/bitmap.js';
+import { codeOf } from '../support/chunks.js';
 
 /** Bytes of which stretches are zero, as in real bitmaps. */
 const stretches: fc.Arbitrary<Uint8Array> = fc
@@ -41,6 +42,52 @@ describe('raw bytes', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test('replace what is there, in pieces of any split', () => {
+    fc.assert(
+      fc.property(
+        stretches,
+        fc.nat(3000),
+        fc.integer({ min: 1, max: 1500 }),
+        fc.nat(7),
+        (bytes, at, length, before) => {
+          const bitmap = new Bitmap(512);
+          bitmap.set(0, 20 * 8192 * 512);
+          const buffer = new Uint8Array(bytes.length + 16).fill(0x55);
+          buffer.set(bytes, before);
+          const piece = buffer.subarray(before);
+          for (let start = 0; start < bytes.length; start += length) {
+            bitmap.writeBytes(at + start, piece, start, Math.min(bytes.length, start + length));
+          }
+          const expected = new Uint8Array(20 * 1024).fill(0xff);
+          expected.set(bytes, at);
+          expect(read(bitmap, 0, expected.length)).toEqual(expected);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('positions that make no sense are refused, with pages there and without', () => {
+    const full = new Bitmap(512, { size: 8192 * 512 });
+    full.set(0, 8192 * 512);
+    const source = new Uint8Array(100);
+    for (const bitmap of [full, new Bitmap(512)]) {
+      for (const [at, start, end] of [
+        [-1, 0, 50],
+        [0.5, 0, 50],
+        [0, -1, 50],
+        [0, 0.5, 50],
+        [0, 0, 101],
+        [0, 60, 10],
+        [Number.NaN, 0, 50],
+        [2 ** 53, 0, 50],
+      ] as const) {
+        expect(codeOf(() => bitmap.writeBytes(at, source, start, end))).toBe('argument');
+      }
+    }
+    expect(full.dirtyGranules()).toBe(8192);
   });
 
   test('replace what is there, zeroes too', () => {

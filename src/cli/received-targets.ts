@@ -3,6 +3,7 @@ import { printable, quoted } from '../bytes/text.js';
 import type { CaptureReader } from '../capture/capture-reader.js';
 import { DirtyBitmapError, isDirtyBitmapError } from '../errors.js';
 import { hasWriter } from '../io/image-lock.js';
+import { writeBeside } from '../io/write-beside.js';
 import { checkOutput } from '../io/write-file.js';
 import { formatBytesExact, plural } from '../report/text.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
@@ -48,9 +49,6 @@ export interface WrittenTarget {
   /** What is said of it, a line each. */
   readonly lines: readonly string[];
 }
-
-/** Files of partial results beside a target, at most. */
-const MAX_PARTIALS = 100;
 
 /** The targets of a migration that is received: checked before it begins, written when all bitmaps are there. */
 export class ReceivedTargets {
@@ -157,21 +155,16 @@ export class ReceivedTargets {
     const { output, limit } = this.#options;
     const beside = output === undefined || output === '-' ? this.#images[0]?.path : output;
     if (beside === undefined || reader.bitmaps.length === 0 || !(await isFileOrFree(beside))) return undefined;
-    for (let turn = 1; ; turn++) {
-      const partial = turn === 1 ? `${beside}.partial` : `${beside}.partial.${turn}`;
+    return await writeBeside(beside, async (partial) => {
       const how = { output: partial, outputFormat: 'set', onSignals: false, ...(limit && { limit }) } as const;
-      try {
-        await checkOutput(partial);
-        await writeSet(reader.set, how, this.#terminal).catch(async (error: unknown) => {
-          // Extents in JSON are limited; words in MessagePack are as many as the bits.
-          if (!isDirtyBitmapError(error) || error.code !== 'limit') throw error;
-          return await writeSet(reader.set, { ...how, msgpack: true }, this.#terminal);
-        });
-        return partial;
-      } catch (error) {
-        if (!isDirtyBitmapError(error) || error.code !== 'output-exists' || turn >= MAX_PARTIALS) throw error;
-      }
-    }
+      await checkOutput(partial);
+      await writeSet(reader.set, how, this.#terminal).catch(async (error: unknown) => {
+        // Extents in JSON are limited; words in MessagePack are as many as the bits.
+        if (!isDirtyBitmapError(error) || error.code !== 'limit') throw error;
+        return await writeSet(reader.set, { ...how, msgpack: true }, this.#terminal);
+      });
+      return partial;
+    });
   }
 
   #chosen(set: BitmapSet): BitmapSet {

@@ -58,7 +58,7 @@ export async function writeSet(set: BitmapSet, options: OutputOptions, terminal:
   return await writePieces(await piecesOf(set, options), options, terminal);
 }
 
-/** Writes pieces to a file, or to standard output. */
+/** Writes pieces to a file, or to standard output. @throws DirtyBitmapError `file-access`; as `writeFile`. */
 export async function writePieces(
   pieces: Pieces,
   { output, force, onSignals = true }: Pick<OutputOptions, 'output' | 'force' | 'onSignals'>,
@@ -66,12 +66,26 @@ export async function writePieces(
 ): Promise<number> {
   if (output !== '-') return await writeFile(output, pieces, { force, onSignals });
   let bytes = 0;
-  for await (const piece of pieces) {
-    bytes += piece.length;
-    // The stream may keep what it is given until after the next piece was made.
-    await writeOut(terminal, piece.slice());
+  const { stdout } = terminal;
+  let failed: Error | undefined;
+  const fail = (error: Error): void => {
+    failed ??= error;
+  };
+  stdout.on('error', fail);
+  try {
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      // The stream may keep what it is given until after the next piece was made.
+      await writeOut(terminal, piece.slice());
+      if (failed !== undefined) break;
+    }
+    // What became of the last piece.
+    await new Promise<void>((resolve) => void stdout.write('', () => setImmediate(resolve)));
+  } finally {
+    stdout.off('error', fail);
   }
-  return bytes;
+  if (failed === undefined) return bytes;
+  throw new DirtyBitmapError('file-access', `standard output cannot be written: ${failed.message}`, { cause: failed });
 }
 
 async function piecesOf(

@@ -54,7 +54,10 @@ export class Listener {
       if (address.kind === 'unix') bindPrivately(server, address.path);
       else server.listen({ host: address.host, port: address.port });
       await once(server, 'listening');
+      // A worker has no umask of its own.
+      if (address.kind === 'unix') chmodSync(address.path, MODE);
     } catch (error) {
+      server.close();
       throw notMade(address, error as NodeJS.ErrnoException);
     }
     const port = (server.address() as AddressInfo).port;
@@ -113,7 +116,6 @@ function bindPrivately(server: Server, path: string): void {
   } finally {
     if (before !== undefined) process.umask(before);
   }
-  server.once('listening', () => chmodSync(path, MODE));
 }
 
 /** Removes the socket that a process left that is gone. Anything else that is there stays. */
@@ -131,8 +133,9 @@ async function clearPath(address: Address & { readonly kind: 'unix' }): Promise<
   try {
     (await connectTo(address, { timeout: PATIENCE })).destroy();
   } catch (error) {
-    const { code } = (error as DirtyBitmapError).cause as NodeJS.ErrnoException | { code?: undefined };
-    if (code !== 'ECONNREFUSED') throw inUse(address, 'it cannot be told whether somebody listens there');
+    const cause = (error as DirtyBitmapError).cause as NodeJS.ErrnoException | undefined;
+    // Where it came too late, there is none.
+    if (cause?.code !== 'ECONNREFUSED') throw inUse(address, 'it cannot be told whether somebody listens there');
     unlinkSync(path);
     return;
   }
@@ -177,7 +180,8 @@ function notMade(address: Address, error: NodeJS.ErrnoException): DirtyBitmapErr
     ENOENT: denied,
     EADDRNOTAVAIL: 'this machine has no such address',
   };
-  const why = reasons[error.code ?? ''] ?? error.message;
+  // The folder was there: somebody has removed the socket, or it may not be changed.
+  const why = (error.syscall !== 'chmod' && reasons[error.code ?? '']) || error.message;
   const message = `${quoted(formatAddress(address), 256)} cannot be listened on: ${why}`;
   return new DirtyBitmapError('file-access', message, { cause: error });
 }

@@ -1,12 +1,11 @@
 import { DirtyBitmapError } from '../errors.js';
 
 /** Pieces of a limited stream last so long at most, in seconds: what is sent in one go is no burst to speak of. */
-const STEP = 0.05;
+export const STEP = 0.05;
 
 /**
- * Bytes per second: in any stretch of time no more goes than the rate allows, two pieces, and what it
- * allows in a step. Only what a late timer cost
- * is made up for, not a pause. Pure: the time is told to it, in milliseconds.
+ * Bytes per second: in any stretch of time no more goes than the rate allows, two pieces, and what the rate allows in a
+ * step. Only what a late timer cost is made up for, not a pause. Pure: the time is told to it, in milliseconds.
  */
 export class RateLimit {
   /** Bytes of a piece at most. */

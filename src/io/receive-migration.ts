@@ -53,17 +53,22 @@ export async function receiveMigration(
 ): Promise<ReceivedMigration> {
   const stream = duplexOf(connection);
   const incoming = new IncomingMigration({ ...(options.limits && { limits: options.limits }) });
-  const watchdog = new Watchdog(stream, options, 'nothing has come');
+  let watchdog = new Watchdog(stream, options, 'nothing has come');
   let broke: Error | undefined;
   let failure: Error | undefined;
   let kept = false;
   let keeping: Promise<void> | undefined;
   const keep = (): Promise<void> => {
+    if (keeping !== undefined) return keeping;
     // From here on it is we who take our time.
     watchdog.stop();
-    keeping ??= finish(stream, incoming, options).then(
+    keeping = finish(stream, incoming, options).then(
       () => {
         kept = true;
+        if (stream.destroyed) return;
+        // The source was told: what is left for it to do is to close the connection.
+        const { linger = LINGER, signal } = options;
+        watchdog = new Watchdog(stream, { timeout: linger, signal }, 'all is kept, and the connection stays open');
       },
       (error: Error) => {
         failure = error;
@@ -75,21 +80,20 @@ export async function receiveMigration(
   const quiet = new QuietEnd(incoming, keep);
   try {
     for await (const piece of stream as AsyncIterable<Uint8Array>) {
-      watchdog.touch();
+      // What comes after all came is no reason to stay longer.
+      if (incoming.phase !== 'complete') watchdog.touch();
       quiet.touch();
       for (const answer of incoming.push(piece)) await writeAll(stream, answer);
       options.onProgress?.(incoming);
       if (incoming.reader.stopped) break;
-      if (incoming.phase !== 'complete') continue;
-      await keep();
-      setTimeout(() => stream.destroy(), options.linger ?? LINGER).unref();
+      if (incoming.phase === 'complete') await keep();
     }
   } catch (cause) {
     broke = causeOf(cause, options.signal);
   } finally {
-    watchdog.stop();
     quiet.stop();
     await keeping;
+    watchdog.stop();
     stream.destroy();
   }
   incoming.reader.finish();

@@ -1,11 +1,10 @@
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { Writable } from 'node:stream';
+import { writeBeside } from './write-beside.js';
 import { attempt, exists, placeOf, putInPlace, type WriteFileOptions, writeFully } from './write-file.js';
 
 /** Bytes that wait for the disk before who writes has to wait. */
 const BACKLOG = 1024 * 1024;
-/** Files of recordings that were not kept, beside one that is to be. */
-const MAX_PARTIALS = 100;
 /** A stream holds the guest's memory: its owner alone may read it. */
 const MODE = 0o600;
 
@@ -46,12 +45,9 @@ export class Recording {
     if (place.kind === 'special')
       return new Recording(place.path, place.path, await attempt(path, () => open(place.path, 'w')), force);
     if (place.kind === 'file' && !force) throw exists(path);
-    for (let turn = 1; ; turn++) {
-      const partial = turn === 1 ? `${place.path}.partial` : `${place.path}.partial.${turn}`;
-      const handle = await attempt(path, () => openNew(partial));
-      if (handle !== undefined) return new Recording(place.path, partial, handle, force);
-      if (turn >= MAX_PARTIALS) throw exists(partial);
-    }
+    return await writeBeside(place.path, async (partial) => {
+      return new Recording(place.path, partial, await attempt(path, () => openNew(partial)), force);
+    });
   }
 
   /** All is there, and on the disk: puts it into its place. @throws DirtyBitmapError `output-exists`, `file-access`. */
@@ -79,12 +75,12 @@ export class Recording {
   }
 }
 
-/** A new file; undefined where something is there, be it a link. */
-async function openNew(path: string): Promise<FileHandle | undefined> {
+/** A new file. @throws DirtyBitmapError `output-exists` where something is there, be it a link. */
+async function openNew(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'wx', MODE);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw exists(path);
     throw error;
   }
 }

@@ -185,6 +185,27 @@ describe('StreamEditor', () => {
     expect(same(edit(stream, { rename: () => undefined }).bytes, stream)).toBe(true);
   });
 
+  it('says that it could not do so where the fault is outside of the bitmaps', () => {
+    const stream = build.qevm(
+      build.configuration(),
+      build.start(3, 'dirty-bitmap', [build.startChunk(build.B0), build.startChunk({ bitmap: 'b1' }), build.EOS]),
+      // The next chunk of b1 may leave out its names, and would be b0's at the destination.
+      build.part(3, [build.zeroesChunk(0, 1, build.B0), build.zeroesChunk(0, 1, { bitmap: 'b1' }), build.EOS]),
+      build.fill(20, 0xee),
+    );
+    const harm = (changes: StreamChanges, length: number): StreamEditor['harm'] => {
+      const editor = new StreamEditor(changes);
+      for (let at = 0; at < stream.length; at += length) editor.push(stream.slice(at, at + length));
+      expect(editor.fault?.code).toBe('item-unknown');
+      return editor.harm;
+    };
+    for (const length of [1, 100, 65_536]) {
+      expect(harm({ drop: ({ bitmap }) => bitmap.text === 'b1' }, length)).toBe('open');
+      // The last chunk was of a bitmap that stays.
+      expect(harm({ drop: ({ bitmap }) => bitmap.text === 'b0' }, length)).toBe(undefined);
+    }
+  });
+
   it('passes on what waits where the stream is cut', () => {
     const stream = build.precopy();
     for (let cut = 0; cut < stream.length; cut += 7) {

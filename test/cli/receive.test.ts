@@ -1,5 +1,15 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +18,7 @@ import { parseAddress } from '../../src/io/address.js';
 import { connectTo } from '../../src/io/connect.js';
 import { bitmapsOf, Qemu } from '../support/qemu.js';
 import { type CliResult, runCli } from '../support/run-cli.js';
+import { command, join as joined } from '../support/stream-builder.js';
 import { readStream, vectorOf } from '../support/vectors.js';
 import { whenThere } from '../support/wire.js';
 import { describeWithQemu } from '../support/with-qemu.js';
@@ -187,6 +198,57 @@ describe('receive', () => {
     expect(existsSync(join(folder, 'in.sock'))).toBe(false);
     expect(JSON.parse(readFileSync(out, 'utf8')).nodes).toHaveLength(1);
   });
+
+  /** `receive` in a process of its own, whose standard output takes nothing: of a full disk, or that nobody reads. */
+  async function deaf(
+    kind: 'full' | 'gone',
+    ...args: string[]
+  ): Promise<{ said: () => string; ended: Promise<unknown> }> {
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const full = openSync('/dev/full', 'w');
+    const words = ['--import', 'tsx', main, 'receive', '--listen', address, ...args];
+    const child = spawn(process.execPath, words, { stdio: ['ignore', kind === 'full' ? full : 'pipe', 'pipe'] });
+    closeSync(full);
+    child.stdout?.destroy();
+    let stderr = '';
+    child.stderr?.on('data', (text) => {
+      stderr += text;
+    });
+    const ended = new Promise((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)));
+    await whenThere(join(folder, 'in.sock'), ended);
+    return { said: () => stderr, ended };
+  }
+
+  it('ends in order where its output cannot be written, after what is under way', { timeout: 60_000 }, async () => {
+    const { said, ended } = await deaf('full', '-o', out);
+    const socket = await connectTo(parseAddress(address));
+    socket.on('error', () => {}).end(readStream(vectorOf('captures/small-qcow2-persistent.bin')));
+    expect(await ended).toBe(3);
+    expect(said().match(/the output cannot be written: ENOSPC/g)).toHaveLength(1);
+    expect(existsSync(join(folder, 'in.sock'))).toBe(false);
+    expect(JSON.parse(readFileSync(out, 'utf8')).nodes).toHaveLength(1);
+  });
+
+  it.each([
+    ['full', 'ENOSPC'],
+    ['gone', 'EPIPE'],
+  ] as const)(
+    'tells the source that it failed where the bitmaps go to an output that is %s',
+    {
+      timeout: 60_000,
+    },
+    async (kind, code) => {
+      const { said, ended } = await deaf(kind, '-o', '-', '--once');
+      const socket = await connectTo(parseAddress(address));
+      const small = readStream(vectorOf('captures/small-qcow2-persistent.bin'));
+      socket.on('error', () => {});
+      const answer = once(socket, 'data');
+      socket.write(joined(small.subarray(0, 17), command(1), small.subarray(17)));
+      expect((await answer)[0].toString('hex')).toBe('0001000400000001');
+      expect(await ended).toBe(3);
+      expect(said()).toMatch(new RegExp(`standard output cannot be written: .*${code}`));
+    },
+  );
 });
 
 describeWithQemu('receive, with a real source', () => {

@@ -69,7 +69,9 @@ describe.skipIf(!chromium && !ci)('the inspector in a browser', () => {
     const { page, problems, asked } = await open();
     await drop(page, ['cut.bin', readFileSync(CUT)], ['other.bin', readFileSync(GOOD)]);
     await whenRead(page);
-    expect(await page.textContent('#status')).toBe('cut.bin was read: 1 bitmap, 2 errors');
+    expect(await page.textContent('#status')).toBe(
+      'cut.bin was read: 1 bitmap, 2 errors; 1 other file left out: one is read at a time',
+    );
     expect(await page.locator('#findings li').allTextContents()).toEqual([
       expect.stringContaining('stream-cut at 3000 (0xbb8)'),
       expect.stringContaining('complete-missing at 86 (0x56)'),

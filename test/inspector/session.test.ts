@@ -47,6 +47,20 @@ const INPUTS: Readonly<Record<string, () => Promise<Uint8Array>>> = {
 };
 
 describe('an input in the inspector', () => {
+  it('is not shown as a stream where it is none: the finding says what it is not', async () => {
+    for (const [text, found] of [
+      ['notes about bitmaps', 'found 6e6f746573206162'],
+      ['', 'the input is empty'],
+    ] as const) {
+      const { html, counts } = await (await open(Buffer.from(text), 'notes.txt')).opened();
+      expect(counts.error).toBe(1);
+      expect(html).toContain('<code>magic-invalid</code>');
+      expect(html).toContain(found);
+      expect(html).toContain('not known, read as a capture');
+      expect(html).not.toMatch(/Timeline|precopy|cut short|Where the bytes went/);
+    }
+  });
+
   for (const [what, make] of Object.entries(INPUTS)) {
     it(`is what info says: ${what}`, async () => {
       const bytes = await make();

@@ -1,12 +1,19 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DirtyBitmapError } from '../../src/errors.js';
 import { formatAddress, parseAddress } from '../../src/io/address.js';
 import { connectTo } from '../../src/io/connect.js';
 import { Listener } from '../../src/io/listen.js';
+
+vi.mock('../../src/io/connect.js', async (original) => {
+  const actual = await original<{ connectTo: typeof connectTo }>();
+  return { ...actual, connectTo: vi.fn(actual.connectTo) };
+});
 
 let folder: string;
 let path: string;
@@ -17,6 +24,13 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const unix = () => parseAddress(`unix:${path}`);
+
+/** Makes a socket as a process leaves it that was killed. */
+function leaveSocket(): void {
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
+  expect(() => execFileSync(process.execPath, ['-e', script], { stdio: 'ignore' })).toThrow();
+  expect(existsSync(path)).toBe(true);
+}
 
 describe('Listener', () => {
   it('makes a unix socket that only its owner may use, and removes it', async () => {
@@ -60,15 +74,33 @@ describe('Listener', () => {
   });
 
   it('takes the place of a socket whose process is gone', async () => {
-    const { execFileSync } = await import('node:child_process');
-    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
-    expect(() => execFileSync(process.execPath, ['-e', script], { stdio: 'ignore' })).toThrow();
-    expect(existsSync(path)).toBe(true);
+    leaveSocket();
     const listener = await Listener.open(unix());
     const client = await connectTo(unix());
     (await listener.accept()).destroy();
     client.destroy();
     await listener.close();
+  });
+
+  it('leaves a socket alone that does not answer in time', async () => {
+    leaveSocket();
+    vi.mocked(connectTo).mockRejectedValueOnce(new DirtyBitmapError('peer-stalled', 'late'));
+    await expect(Listener.open(unix())).rejects.toMatchObject({
+      code: 'address-in-use',
+      message: expect.stringContaining('cannot be told'),
+    });
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('says so where the socket is taken away before it is its own', async () => {
+    const opening = Listener.open(unix());
+    // It is there before the event that says so.
+    for (let turn = 0; turn < 100 && !existsSync(path); turn++) await undefined;
+    rmSync(path);
+    await expect(opening).rejects.toMatchObject({
+      code: 'file-access',
+      message: expect.stringContaining('no such file'),
+    });
   });
 
   it('tells the port that it was given, and refuses one that is taken', async () => {

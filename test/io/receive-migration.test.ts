@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ReceiveOptions, receiveMigration } from '../../src/io/receive-migration.js';
 import { command, configuration, join, qevm } from '../support/stream-builder.js';
 import { readStream, vectorOf } from '../support/vectors.js';
@@ -12,6 +13,8 @@ import { connected, dribble, webOf } from '../support/wire.js';
 const SMALL = readStream(vectorOf('captures/small-qcow2-persistent.bin'));
 /** The same, of a source that waits for an answer. */
 const ASKING = join(SMALL.subarray(0, 17), command(1), SMALL.subarray(17));
+/** As far as the bitmaps and the devices go, without the mark of its end. */
+const ENDLESS = ASKING.subarray(0, 863 + command(1).length);
 /** A place inside the bits. */
 const CUT = 600;
 const SHUT_FAILED = '0001000400000001';
@@ -144,5 +147,45 @@ describe('receiveMigration', () => {
     const received = receiveMigration(server, { linger: 20 });
     client.write(SMALL);
     expect((await received).complete).toBe(true);
+  });
+
+  it('nor for one whose stream has no end that can be seen', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    try {
+      let result: Awaited<ReturnType<typeof receiveMigration>> | undefined;
+      const answer = heard();
+      const received = receiveMigration(server, { linger: 20 }).then((value) => {
+        result = value;
+      });
+      client.write(ENDLESS);
+      for (let turn = 0; turn < 1000 && result === undefined; turn++) {
+        vi.advanceTimersByTime(500);
+        await sleep(1);
+      }
+      expect(result).toMatchObject({ complete: false, kept: true, phase: 'switchover', error: undefined });
+      await received;
+      expect(await answer).toBe(SHUT);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('nor, when its signal is aborted, any longer', async () => {
+    const stop = new AbortController();
+    const keep = async () => stop.abort(new Error('enough'));
+    const received = receiveMigration(server, { keep, signal: stop.signal, linger: 60_000 });
+    client.write(SMALL);
+    expect(await received).toMatchObject({ complete: true, kept: true, error: undefined });
+  });
+
+  it('nor for one that sends on and on', async () => {
+    const received = receiveMigration(server, { linger: 50 });
+    client.on('error', () => {});
+    client.write(SMALL);
+    while (!client.destroyed) {
+      client.write(Buffer.alloc(10));
+      await sleep(5);
+    }
+    expect(await received).toMatchObject({ complete: true, kept: true, error: undefined });
   });
 });

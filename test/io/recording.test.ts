@@ -38,6 +38,20 @@ describe('Recording', () => {
     expect(readFileSync(`${path}.partial`, 'utf8')).toBe('ab');
   });
 
+  it('takes one of a hundred names, and then no more', async () => {
+    const names = ['', ...Array.from({ length: 99 }, (_, i) => `.${i + 2}`)].map((end) => `${path}.partial${end}`);
+    for (const name of names) writeFileSync(name, 'precious');
+    const last = names.at(-1) ?? '';
+    await expect(Recording.open(path)).rejects.toMatchObject({
+      code: 'output-exists',
+      message: expect.stringContaining(last),
+    });
+    rmSync(last);
+    const recording = await Recording.open(path);
+    expect(recording.partial).toBe(last);
+    await recording.leave();
+  });
+
   it('follows no link in the place of what is not whole yet', async () => {
     writeFileSync(`${path}-precious`, 'precious');
     symlinkSync(`${path}-precious`, `${path}.partial`);

@@ -10,15 +10,15 @@ import { CaptureReader } from '../../src/capture/capture-reader.js';
 import { connectTo } from '../../src/io/connect.js';
 import { tapMigration } from '../../src/io/tap-migration.js';
 import type { TapNotice } from '../../src/io/tap-options.js';
-import { hex } from '../support/stream-builder.js';
+import * as build from '../support/stream-builder.js';
 import { readStream, vectorOf } from '../support/vectors.js';
 import { connected, dribble, webOf } from '../support/wire.js';
 
 const SMALL = readStream(vectorOf('captures/small-qcow2-persistent.bin'));
 /** A place inside the bits. */
 const CUT = 600;
-const SHUT = hex('0001 0004 00000000');
-const SHUT_FAILED = hex('0001 0004 00000001');
+const SHUT = build.hex('0001 0004 00000000');
+const SHUT_FAILED = build.hex('0001 0004 00000001');
 
 let folder: string;
 /** The source, its end at the tap, the tap's end at the destination, the destination. */
@@ -166,7 +166,7 @@ describe('tapMigration', () => {
     const meta = collector();
     const options = { onNotice, record: record.stream, recordMeta: meta.stream };
     const tapping = tapMigration(fromSource, toDestination, options);
-    const bytes = Buffer.concat([hex('16 03 01 02 00'), Buffer.alloc(1000, 7)]);
+    const bytes = Buffer.concat([build.hex('16 03 01 02 00'), Buffer.alloc(1000, 7)]);
     const there = heard(destination);
     destination.end();
     await dribble(source, bytes.subarray(0, 9));
@@ -289,6 +289,41 @@ describe('tapMigration', () => {
     server.close();
     await tapping;
   });
+
+  it.each([
+    ['breaks the connection', 'in a precopy', [], 'precopy'],
+    ['leaves the connection', 'in a postcopy', [build.packaged(build.command(build.LISTEN))], 'postcopy'],
+  ] as const)(
+    '%s %s where a bitmap is half changed and the rest cannot be followed',
+    async (what, _when, more, phase) => {
+      const head = build.qevm(
+        build.configuration(),
+        build.start(3, 'dirty-bitmap', [build.startChunk(build.B0), build.startChunk({ bitmap: 'b1' }), build.EOS]),
+        build.part(3, [build.zeroesChunk(0, 1, build.B0), build.zeroesChunk(0, 1, { bitmap: 'b1' }), build.EOS]),
+        more,
+      );
+      const changes = { drop: ({ bitmap }: { bitmap: { text: string } }) => bitmap.text === 'b1' };
+      const tapping = tapMigration(fromSource, toDestination, { changes, onNotice });
+      const there = heard(destination);
+      const ended = once(source.resume(), 'end');
+      source.write(head);
+      await once(destination, 'data');
+      source.write(build.fill(20, 0xee));
+      if (what === 'leaves the connection') {
+        await once(destination, 'data');
+        source.end(build.fill(1000, 0xdd));
+        expect((await there).subarray(-1000).every((byte) => byte === 0xdd)).toBe(true);
+      } else {
+        // Else it would hear an end only when the source makes one.
+        await there;
+        await ended;
+      }
+      destination.end();
+      expect(await tapping).toMatchObject({ phase, complete: false });
+      expect(kinds()).toContain('change-failed');
+      expect(notices.at(-1)?.message).toContain('a bitmap was half changed: in a precopy the connection is broken');
+    },
+  );
 
   it('ends both sides when its signal is aborted', async () => {
     const stop = new AbortController();

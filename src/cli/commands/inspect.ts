@@ -20,7 +20,7 @@ export async function inspect(file: string | undefined, { port }: InspectOptions
     throw new DirtyBitmapError('argument', 'the inspector reads here and there: give a file, not standard input');
   }
   const page = file === undefined ? await builtPage() : preloaded(await builtPage(), basename(file));
-  const stop = onSignals();
+  const stop = onSignals(terminal);
   try {
     const server = await InspectorServer.start({ page, file, port });
     try {

@@ -52,7 +52,7 @@ export async function receive(options: ReceiveCommandOptions, terminal: Terminal
           'multifd or postcopy-preempt opens more: switch these off)',
       ),
   });
-  const signals = onSignals();
+  const signals = onSignals(terminal);
   let worst: number = EXIT.OK;
   try {
     say(`waits at ${printable(formatAddress(listener.address))} for a migration`);

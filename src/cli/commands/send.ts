@@ -56,7 +56,7 @@ export async function send(input: string, options: SendCommandOptions, terminal:
   for (const note of notes) terminal.stderr.write(`dirtybitmap: ${printable(note)}\n`);
   const { machine, profile, rate, returnPath } = options;
   assertSendable(set, options);
-  const signals = onSignals();
+  const signals = onSignals(terminal);
   const wait = { signal: signals.signal, ...(options.timeout > 0 && { timeout: options.timeout * 1000 }) };
   const progress = await startProgress(terminal, formatAddress(address), undefined);
   try {

@@ -41,7 +41,7 @@ export async function tap(options: TapCommandOptions, terminal: Terminal): Promi
   const changes = await tapChanges(options, terminal);
   const records = await TapRecords.open(options);
   // Until the recordings have their names: a signal then comes too late to end anything.
-  const signals = onSignals();
+  const signals = onSignals(terminal);
   try {
     const notices: TapNotice[] = [];
     const passed = await pass(records, changes, notices, signals.signal, options, terminal);

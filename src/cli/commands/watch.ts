@@ -63,7 +63,7 @@ async function verifyAfter(options: WatchCommandOptions, terminal: Terminal): Pr
 }
 
 async function follow(options: WatchCommandOptions, terminal: Terminal): Promise<number> {
-  const stop = onSignals();
+  const stop = onSignals(terminal);
   try {
     const result = await withEnds(options, stop.signal, async (source, destination) => {
       const { interval, timeout } = options;

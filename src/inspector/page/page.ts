@@ -31,6 +31,8 @@ class Page {
   readonly #bytes: BytesView;
   readonly #export: ExportView;
   #source: InputSource | undefined;
+  /** What is to be said besides of what was dropped. */
+  #note = '';
 
   constructor(script: string) {
     this.#link = new Link(script, (answer) => this.#take(answer));
@@ -55,17 +57,17 @@ class Page {
       if (this.#source !== undefined) this.#open(this.#source);
     });
     acceptDrops((file, count) => {
-      const name = printable(file.name);
-      this.#open({ name, blob: file });
-      if (count > 1) this.#say(`Reading ${name}; the other ${plural(count - 1, 'file')} are left out`);
+      const note = count > 1 ? `; ${plural(count - 1, 'other file')} left out: one is read at a time` : '';
+      this.#open({ name: printable(file.name), blob: file }, note);
     });
     const served = document.querySelector<HTMLMetaElement>('meta[name=dirtybitmap-input]')?.content ?? '';
     if (served !== '') this.#open({ name: served, url: new URL('file', document.baseURI).href });
   }
 
-  #open(source: InputSource): void {
+  #open(source: InputSource, note = ''): void {
     this.#close();
     this.#source = source;
+    this.#note = note;
     this.#reading.begin(source.name);
     const format = this.#format.value === 'auto' ? undefined : (this.#format.value as Format);
     this.#link.open({ type: 'open', source, format });
@@ -123,7 +125,9 @@ class Page {
     for (const link of this.#contents.querySelectorAll('a'))
       link.hidden = document.querySelector<HTMLElement>(link.hash)?.hidden !== false;
     document.title = `dirty bitmaps: ${opened.name}`;
-    this.#say(`${opened.name} was read: ${plural(opened.bitmaps, 'bitmap')}, ${countsText(opened.counts)}`);
+    this.#say(
+      `${opened.name} was read: ${plural(opened.bitmaps, 'bitmap')}, ${countsText(opened.counts)}${this.#note}`,
+    );
     this.#result.focus({ preventScroll: true });
   }
 
@@ -132,7 +136,7 @@ class Page {
     const view = { chunks: this.#chunks, bytes: this.#bytes, export: this.#export, open: undefined }[what];
     if (view === undefined) {
       this.#close();
-      this.#error.textContent = text;
+      this.#error.textContent = `${text}${this.#note}`;
     } else view.refuse(text);
   }
 

@@ -113,11 +113,13 @@ function inputSection(model: InputModel, at: number): Html {
   const { input, format, bytes, capture, qcow2, timeline, chain } = model;
   if (format === null)
     return html`<section id="input-${at}"><h2>${input}</h2><p>It could not be read: see the findings.</p></section>`;
+  // What is nothing that is known is read as a capture, to say what it is not: no more can be said of it.
+  const unknown = capture !== null && capture.version === undefined;
   return html`<section id="input-${at}"><h2>${input}</h2>
 ${facts([
-  ['Kind', format],
+  ['Kind', unknown ? 'not known, read as a capture' : format],
   ['Bytes', formatBytesExact(bytes)],
-  ...(capture === null
+  ...(capture === null || unknown
     ? []
     : ([
         ['Machine', capture.machine ?? 'not told'],
@@ -138,6 +140,6 @@ ${facts([
 <h3>Bitmaps</h3>
 ${bitmapSections(model)}
 ${chain !== null && chainSection(chain)}
-${timeline !== null && captureSection(timeline)}
+${timeline !== null && !unknown && captureSection(timeline)}
 ${hexSection(model)}</section>`;
 }

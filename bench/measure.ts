@@ -33,6 +33,12 @@ export function timed(work: () => void, times = 1): Round {
   };
 }
 
+/** A round of short work, done several times in a row: milliseconds of one time. */
+export function averaged(work: () => void, times: number): Round {
+  const all = timed(work, times) as () => number;
+  return () => all() / times;
+}
+
 /**
  * Lets contestants work by turns, so that whatever slows the machine down slows all of them; each round begins with
  * another one.

@@ -3,20 +3,30 @@ import { BYTES, bitmapOf, bytesOf, CHUNKS, GiB, KiB, type Kind, MiB } from '../d
 import { randomBits } from '../data/random.js';
 import { assertAsQemu, collect, encoderOf, lengthOf } from '../data/streams.js';
 import { loadCore } from '../library.js';
-import { type Contestant, compare, timed } from '../measure.js';
+import { averaged, type Contestant, compare, timed } from '../measure.js';
 
 const GROUP = 'encode';
+/**
+ * How often in a row what takes a tenth of a millisecond is done: after a memcpy of 64 MB no line of its code or window
+ * is left in the cache, and once would measure that.
+ */
+const SHORT_TIMES = 16;
 const PiB = 1024 * 1024 * GiB;
 
-/** One memcpy of a bitmap, from memory to memory that is there. */
+/**
+ * One memcpy of a bitmap, from memory to memory that is there: what was never written to is one page of zeroes to the
+ * kernel, however large, and that is read from the first cache.
+ */
 export function memcpy(bytes: Uint8Array): Contestant {
+  const source = new Uint8Array(bytes.length).fill(1);
+  source.set(bytes);
   const target = new Uint8Array(bytes.length).fill(1);
-  return { name: 'memcpy', round: timed(() => target.set(bytes)) };
+  return { name: 'memcpy', round: timed(() => target.set(source)) };
 }
 
-async function encode(context: Context, kind: Kind): Promise<Measured> {
+async function encode(context: Context, kind: Kind, times: number): Promise<Measured> {
   const bytes = bytesOf(kind);
-  return race(context, bytes, await bitmapOf(context.dist, bytes), new Uint8Array(MiB));
+  return race(context, bytes, await bitmapOf(context.dist, bytes), new Uint8Array(MiB), times);
 }
 
 async function race(
@@ -24,22 +34,24 @@ async function race(
   bytes: Uint8Array,
   bits: Awaited<ReturnType<typeof bitmapOf>>,
   window?: Uint8Array,
+  times = 1,
 ): Promise<Measured> {
   const work = await encoderOf(context.dist, bits, 'qemu');
   assertAsQemu(collect(work, window), bytes);
-  const ours = { name: 'Source', round: timed(() => lengthOf(work, window)) };
+  const ours = { name: 'Source', round: averaged(() => lengthOf(work, window), times) };
   const comparison = await compare(ours, [memcpy(bytes)], context.pace);
   return asSpeed(comparison, { chunks: CHUNKS, bytes: BYTES });
 }
 
-function encodeCase(name: string, kind: Kind, goal: Goal): Case {
+function encodeCase(name: string, kind: Kind, goal: Goal, times = 1): Case {
+  const often = times > 1 ? `, ${times} times in a row` : '';
   return {
     name,
     group: GROUP,
-    title: `encode ${kind}, profile qemu, into a reused window`,
+    title: `encode ${kind}, profile qemu, into a reused window${often}`,
     against: 'memcpy of the bitmap',
     goal,
-    run: (context) => encode(context, kind),
+    run: (context) => encode(context, kind, times),
   };
 }
 
@@ -93,7 +105,7 @@ const encodeHuge: Case = {
 export const ENCODE: readonly Case[] = [
   encodeCase('encode-dense', 'dense', { atLeast: 0.75 }),
   encodeOwn,
-  encodeCase('encode-empty', 'empty', { atLeast: 20 }),
-  encodeCase('encode-268-bits', '268 bits', { atLeast: 10 }),
+  encodeCase('encode-empty', 'empty', { atLeast: 20 }, SHORT_TIMES),
+  encodeCase('encode-268-bits', '268 bits', { atLeast: 10 }, SHORT_TIMES),
   encodeHuge,
 ];

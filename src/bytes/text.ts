@@ -34,7 +34,11 @@ export function nameFromBytes(bytes: Uint8Array): Name {
 
 /** The name with this text in UTF-8 (U+0000 as `c0 80`, as QEMU has it). */
 export function nameFromText(text: string): Name {
-  if (PLAIN.test(text)) return { bytes: encoder.encode(text), text, clean: true };
+  if (PLAIN.test(text)) {
+    const bytes = new Uint8Array(text.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = text.charCodeAt(at);
+    return { bytes, text, clean: true };
+  }
   const out = new ByteWriter();
   text.split('\0').forEach((part, index) => {
     if (index > 0) out.u16(0xc080);

@@ -2,11 +2,12 @@ import type { Bitmap, PageRun } from '../bitmap/bitmap.js';
 import type { Name } from '../bytes/text.js';
 import { FLAG } from '../chunk/flags.js';
 import {
-  ClearRows,
+  NO_WINDOW,
   type OutputWindow,
   outputWindow,
   PAGE_CHUNK,
   type Stretches,
+  writeClear,
   writePages,
   writeStretches,
 } from './chunk-rows.js';
@@ -47,9 +48,8 @@ export const MAX_HEADER: number = 1 + 2 * 256 + 20;
 export class ChunkOutput {
   /** Where the next chunk goes. */
   pos = 0;
-  #bytes: Uint8Array = new Uint8Array(0);
-  #window: OutputWindow = outputWindow(this.#bytes);
-  readonly #clearRows = new ClearRows();
+  #window: OutputWindow = NO_WINDOW;
+  #bytes: Uint8Array = NO_WINDOW.bytes;
   #node: object | undefined;
   #bitmap: ChunkNames | undefined;
 
@@ -108,7 +108,7 @@ export class ChunkOutput {
 
   /** As many ZEROES as are told, one behind the other: there is room for them, and the names are known. */
   clearRow(firstSector: number, sectorCount: number, chunks: number): void {
-    this.pos = this.#clearRows.write(this.#window, this.pos, firstSector, sectorCount, chunks);
+    this.pos = writeClear(this.#window, this.pos, firstSector, sectorCount, chunks);
   }
 
   /**

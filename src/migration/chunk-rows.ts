@@ -46,6 +46,9 @@ const PATTERN = 256;
 /** Words of 64 bits that are copied one by one. */
 const FEW_WORDS = 16;
 
+/** No window yet. */
+export const NO_WINDOW: OutputWindow = outputWindow(new Uint8Array(0));
+
 /** A window for rows. */
 export function outputWindow(bytes: Uint8Array): OutputWindow {
   const { buffer, byteOffset, byteLength } = bytes;
@@ -129,46 +132,50 @@ export function writeStretches(
   return pos;
 }
 
-/** Writes rows of ZEROES, all of the same length. It copies those that it keeps, and tells each its first sector. */
-export class ClearRows {
-  readonly #pattern: Uint8Array = new Uint8Array(PATTERN * CLEAR_CHUNK);
-  #high = 0;
-  #sectorCount = 0;
+/**
+ * ZEROES that are alike, to be copied; of these sectors, with this upper half of the first one. One for all sources: it
+ * is made anew where it does not fit, and nobody keeps it.
+ */
+const pattern: Uint8Array = new Uint8Array(PATTERN * CLEAR_CHUNK);
+let patternHigh = 0;
+let patternSectors = 0;
 
-  /**
-   * Writes chunks one behind the other from `start` on.
-   * @returns where they end.
-   */
-  write(window: OutputWindow, start: number, firstSector: number, sectorCount: number, chunks: number): number {
-    let pos = start;
-    let first = firstSector;
-    for (let left = chunks; left > 0; ) {
-      // So many whose first sectors have the same upper half.
-      const same = Math.min(left, Math.ceil((2 ** 32 - (first >>> 0)) / sectorCount));
-      const end = pos + same * CLEAR_CHUNK;
-      this.#alike(window, pos, end, Math.floor(first / 2 ** 32), sectorCount);
-      writeLowSectors(window.view, pos, end, first, sectorCount);
-      pos = end;
-      first += same * sectorCount;
-      left -= same;
-    }
-    return pos;
+/**
+ * Writes ZEROES of the same length, one behind the other from `start` on.
+ * @returns where they end.
+ */
+export function writeClear(
+  window: OutputWindow,
+  start: number,
+  firstSector: number,
+  sectorCount: number,
+  chunks: number,
+): number {
+  let pos = start;
+  let first = firstSector;
+  for (let left = chunks; left > 0; ) {
+    // So many whose first sectors have the same upper half.
+    const same = Math.min(left, Math.ceil((2 ** 32 - (first >>> 0)) / sectorCount));
+    const end = pos + same * CLEAR_CHUNK;
+    const high = Math.floor(first / 2 ** 32);
+    if (same <= FEW_CLEAR) writeAlike(window.view, pos, end, high, sectorCount);
+    else copyAlike(window.bytes, pos, end, high, sectorCount);
+    writeLowSectors(window.view, pos, end, first, sectorCount);
+    pos = end;
+    first += same * sectorCount;
+    left -= same;
   }
+  return pos;
+}
 
-  #alike({ bytes, view }: OutputWindow, start: number, end: number, high: number, sectorCount: number): void {
-    if (end - start <= FEW_CLEAR * CLEAR_CHUNK) {
-      writeAlike(view, start, end, high, sectorCount);
-      return;
-    }
-    const pattern = this.#pattern;
-    if (high !== this.#high || sectorCount !== this.#sectorCount) {
-      writeAlike(new DataView(pattern.buffer), 0, pattern.length, high, sectorCount);
-      this.#high = high;
-      this.#sectorCount = sectorCount;
-    }
-    for (let at = start; at < end; at += pattern.length) {
-      bytes.set(end - at < pattern.length ? pattern.subarray(0, end - at) : pattern, at);
-    }
+function copyAlike(bytes: Uint8Array, start: number, end: number, high: number, sectorCount: number): void {
+  if (high !== patternHigh || sectorCount !== patternSectors) {
+    writeAlike(new DataView(pattern.buffer), 0, pattern.length, high, sectorCount);
+    patternHigh = high;
+    patternSectors = sectorCount;
+  }
+  for (let at = start; at < end; at += pattern.length) {
+    bytes.set(end - at < pattern.length ? pattern.subarray(0, end - at) : pattern, at);
   }
 }
 

@@ -209,9 +209,17 @@ function touch(words: Int32Array, at: number): number {
 }
 
 function isClear(words: Int32Array, at: number): boolean {
-  let any = 0;
-  for (let i = at; i < at + PAGE_WORDS; i += 4) {
-    any |= (words[i] as number) | (words[i + 1] as number) | (words[i + 2] as number) | (words[i + 3] as number);
+  for (let i = at; i < at + PAGE_WORDS; i += 8) {
+    const any =
+      (words[i] as number) |
+      (words[i + 1] as number) |
+      (words[i + 2] as number) |
+      (words[i + 3] as number) |
+      (words[i + 4] as number) |
+      (words[i + 5] as number) |
+      (words[i + 6] as number) |
+      (words[i + 7] as number);
+    if (any !== 0) return false;
   }
-  return any === 0;
+  return true;
 }

@@ -229,7 +229,8 @@ export class Source {
   /**
    * All of a migration without a guest that goes on: the bodies of the START and the END section, as views of one
    * window, each valid until the next is asked for. Leaving the loop early cancels.
-   * @param window by default 1 MiB of the source's own.
+   * @param window by default 1 MiB of the source's own. For a pipe, 64 KiB is better: that is what it holds, and its
+   * reader goes on with that while the next is encoded.
    * @throws DirtyBitmapError as {@link Source.setup}.
    */
   *sections(window?: Uint8Array): Generator<Uint8Array, void, void> {

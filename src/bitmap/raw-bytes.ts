@@ -1,9 +1,12 @@
 import { blockOf, byteOf, PAGE_BYTES, type PageStore } from './page-store.js';
+import { skipWords } from './words.js';
 
 /** Shorter pieces are copied byte by byte: making a view costs more. */
 const SHORT = 32;
 /** Longer ones are not touched first: there the copy itself looks ahead. */
 const LONG = 4096;
+/** A view of fewer words is not worth making. */
+const MANY_WORDS = 16;
 /** Where the sums of touching go, so that it is not left out as useless. */
 const sink = new Uint8Array(1);
 
@@ -109,12 +112,19 @@ function touch(bytes: Uint8Array, start: number, end: number): number {
 
 function isZero(bytes: Uint8Array, start: number, end: number): boolean {
   if (touch(bytes, start, end) !== 0) return false;
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
-    const any = (bytes[i] as number) | (bytes[i + 1] as number) | (bytes[i + 2] as number) | (bytes[i + 3] as number);
-    if (any !== 0) return false;
+  // Most of it as words, from the first that is aligned on; what is left are a few bytes at both ends.
+  const first = start + (-(bytes.byteOffset + start) & 3);
+  const count = (end - first) >> 2;
+  if (count > MANY_WORDS) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + first, count);
+    if (skipWords(words, 0, count, 0) < count) return false;
+    return allZero(bytes, start, first) && allZero(bytes, first + count * 4, end);
   }
-  for (; i < end; i++) {
+  return allZero(bytes, start, end);
+}
+
+function allZero(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
     if (bytes[i] !== 0) return false;
   }
   return true;

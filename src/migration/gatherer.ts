@@ -43,14 +43,17 @@ export interface GatheredBitmap {
 const PADDING = 32;
 /** Chunks without any flag that are stepped over: no sender makes one. */
 const MAX_FLAGLESS = 65_536;
-/** Granules of the unit that ranges are aligned to. */
+/** Granules of the unit that ranges are aligned to, and units of a granule. */
 const UNIT = 64;
+const PER_UNIT: number = 1 / UNIT;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface Entry extends Mutable<Omit<GatheredBitmap, 'chunks'>> {
   chunks: Mutable<GatheredBitmap['chunks']>;
   readonly label: string;
+  /** Granules of a sector: a power of two, so that multiplying is exact (and quicker than dividing). */
+  readonly perSector: number;
   /** Ranges that were sent, in sectors. */
   readonly ranges: RangeList;
   readonly sent: SentEnd;
@@ -231,6 +234,7 @@ export class Gatherer implements ChunkHandler {
       chunks: { data: 0, zeroes: 0 },
       offset,
       bits: new Bitmap(granularity, { memory: this.#memory }),
+      perSector: SECTOR / granularity,
       ranges: new RangeList(this.#limits.maxRanges),
       sent: new SentEnd(granularity),
       shortEnd: Number.POSITIVE_INFINITY,
@@ -285,13 +289,15 @@ export class Gatherer implements ChunkHandler {
     const end = first + count;
     if (!this.#aligned(entry, first, end, offset)) return;
     entry.sent.add(cursor);
-    const firstBit = (first * SECTOR) / entry.granularity;
-    const endBit = Math.ceil((end * SECTOR) / entry.granularity);
-    const needed = Math.ceil((endBit - firstBit) / UNIT) * 8;
+    const firstBit = first * entry.perSector;
+    const endBit = Math.ceil(end * entry.perSector);
+    const needed = Math.ceil((endBit - firstBit) * PER_UNIT) * 8;
     if (cursor.kind === 'bits' && !this.#sizeFits(entry, cursor, needed, endBit - firstBit, offset)) return;
     if (cursor.kind === 'zeroes') {
+      // Above all that came before the bitmap is clean.
+      const above = first >= entry.ranges.end;
       this.#cover(entry, first, end, offset);
-      entry.bits.zeroBytes(firstBit / 8, needed);
+      if (!above) entry.bits.zeroBytes(firstBit / 8, needed);
       return;
     }
     this.#into = entry;
@@ -326,8 +332,9 @@ export class Gatherer implements ChunkHandler {
 
   /** Whether the range begins on 64 granules and, unless it ends the disk, ends there. */
   #aligned(entry: Entry, first: number, end: number, offset: number): boolean {
-    const unit = (UNIT * entry.granularity) / SECTOR;
-    if (first % unit !== 0) {
+    const unit = UNIT / entry.perSector;
+    const firstUnit = first * entry.perSector * PER_UNIT;
+    if (firstUnit !== Math.floor(firstUnit)) {
       const message = `bitmap ${entry.label}: a range begins at sector ${first}, not a multiple of ${unit}; it is left out (QEMU aborts)`;
       this.#findings.add('bits-misaligned', message, offset);
       return false;
@@ -341,7 +348,8 @@ export class Gatherer implements ChunkHandler {
         offset,
       );
     }
-    if (end % unit !== 0) entry.shortEnd = Math.min(entry.shortEnd, end);
+    const endUnit = end * entry.perSector * PER_UNIT;
+    if (endUnit !== Math.floor(endUnit)) entry.shortEnd = Math.min(entry.shortEnd, end);
     return true;
   }
 

@@ -24,7 +24,8 @@ export class RangeList {
 
   /** The end of the highest range, or 0. */
   get end(): number {
-    return this.#edges.at(-1) ?? 0;
+    const edges = this.#edges;
+    return edges.length === 0 ? 0 : (edges[edges.length - 1] as number);
   }
 
   /** Adds `start` to `end` (exclusive). */

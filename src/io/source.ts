@@ -1,4 +1,4 @@
-import { fstatSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { DirtyBitmapError } from '../errors.js';
 
@@ -37,6 +37,7 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
     file = await open(path, 'r');
     const stat = await file.stat();
     if (stat.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
+    if (stat.isFIFO()) return new PipeSource(path, file);
     return new FileSource(path, file, stat.isFile() ? stat.size : undefined, options.blocking === true);
   } catch (error) {
     await file?.close();
@@ -61,7 +62,7 @@ class FileSource implements Source {
   async read(into: Uint8Array, offset: number): Promise<number> {
     try {
       if (this.#blocking) return readSync(this.#file.fd, into, 0, into.length, offset);
-      // A pipe has no positions: it is read where it stands.
+      // A device has no positions: it is read where it stands.
       const position = this.size === undefined ? null : offset;
       return (await this.#file.read(into, 0, into.length, position)).bytesRead;
     } catch (error) {
@@ -71,6 +72,56 @@ class FileSource implements Source {
 
   async close(): Promise<void> {
     await this.#file.close();
+  }
+}
+
+/**
+ * A pipe. What it holds is read at once; only where it holds nothing is it waited for, which costs a turn of the thread
+ * pool: more than reading does.
+ */
+class PipeSource implements Source {
+  readonly size = undefined;
+  readonly #path: string;
+  readonly #waiting: FileHandle;
+  /** The same pipe, opened so that reading never waits; undefined where the system has no way to open it again. */
+  readonly #ready: number | undefined;
+
+  constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#waiting = file;
+    this.#ready = openAgain(file.fd);
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    try {
+      const count = this.#ready === undefined ? undefined : readReady(this.#ready, into);
+      return count ?? (await this.#waiting.read(into, 0, into.length, null)).bytesRead;
+    } catch (error) {
+      throw accessError(this.#path, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#ready !== undefined) closeSync(this.#ready);
+    await this.#waiting.close();
+  }
+}
+
+function openAgain(fd: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads what is there: 0 bytes at the end, undefined where nothing has come yet. */
+function readReady(fd: number, into: Uint8Array): number | undefined {
+  try {
+    return readSync(fd, into, 0, into.length, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+    throw error;
   }
 }
 

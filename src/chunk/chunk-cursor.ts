@@ -127,8 +127,9 @@ export class ChunkCursor {
 
   #enter(bytes: Uint8Array): void {
     this.bytes = bytes;
-    const { buffer, byteOffset, length } = bytes;
-    this.#view = length < WORTH_A_VIEW ? undefined : new DataView(buffer, byteOffset, length);
+    const { length } = bytes;
+    // Asking for the buffer costs something too.
+    this.#view = length < WORTH_A_VIEW ? undefined : new DataView(bytes.buffer, bytes.byteOffset, length);
   }
 
   /** What is the same in all chunks of these flags, which stays until a chunk of others is read. */

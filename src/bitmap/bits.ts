@@ -116,7 +116,7 @@ export function setEach(store: PageStore, offsets: ArrayLike<number>, scale: num
 
 /** Clears the bits from `first` to `end`; pages wholly inside are given up. */
 export function clearBits(store: PageStore, first: number, end: number): void {
-  if (end <= first) return;
+  if (end <= first || store.table.used === 0) return;
   const endPage = Math.ceil(end / PAGE_BITS);
   for (
     let page = store.table.next(Math.floor(first / PAGE_BITS), endPage);

@@ -1,5 +1,5 @@
 import { blockOf, byteOf, PAGE_BYTES, type PageStore } from './page-store.js';
-import { skipWords } from './words.js';
+import { allClear } from './words.js';
 
 /** Shorter pieces are copied byte by byte: making a view costs more. */
 const SHORT = 32;
@@ -117,7 +117,7 @@ function isZero(bytes: Uint8Array, start: number, end: number): boolean {
   const count = (end - first) >> 2;
   if (count > MANY_WORDS) {
     const words = new Int32Array(bytes.buffer, bytes.byteOffset + first, count);
-    if (skipWords(words, 0, count, 0) < count) return false;
+    if (!allClear(words, 0, count)) return false;
     return allZero(bytes, start, first) && allZero(bytes, first + count * 4, end);
   }
   return allZero(bytes, start, end);

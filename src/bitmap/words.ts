@@ -19,6 +19,24 @@ export function skipWords(words: Int32Array, from: number, to: number, same: num
   return i;
 }
 
+/** Whether words are all zero. `to - from` may be any number. */
+export function allClear(w: Int32Array, from: number, to: number): boolean {
+  let i = from;
+  for (const eights = to - 7; i < eights; i += 8) {
+    const any =
+      (w[i] as number) |
+      (w[i + 1] as number) |
+      (w[i + 2] as number) |
+      (w[i + 3] as number) |
+      (w[i + 4] as number) |
+      (w[i + 5] as number) |
+      (w[i + 6] as number) |
+      (w[i + 7] as number);
+    if (any !== 0) return false;
+  }
+  return skipWords(w, i, to, 0) === to;
+}
+
 /**
  * Bits set in words: a carry-save adder counts sixteen words into one popcount (Harley and Seal; see Warren, Hacker's
  * Delight, 5-1).

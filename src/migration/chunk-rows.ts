@@ -1,5 +1,6 @@
 import type { PageRun } from '../bitmap/bitmap.js';
 import { PAGE_BYTES, PAGE_WORDS } from '../bitmap/page-store.js';
+import { allClear } from '../bitmap/words.js';
 import { FLAG } from '../chunk/flags.js';
 
 /** Where rows of chunks are written. */
@@ -79,7 +80,7 @@ export function writePages(
   let page = 0;
   for (let sector = firstSector; page < pages; page++, sector += sectorCount) {
     const word = at + page * PAGE_WORDS;
-    if (touch(words, word) === 0 && isClear(words, word)) break;
+    if (touch(words, word) === 0 && allClear(words, word, word + PAGE_WORDS)) break;
     view.setUint8(pos, FLAG.BITS);
     view.setUint32(pos + 1, (sector / 2 ** 32) >>> 0);
     view.setUint32(pos + 5, sector >>> 0);
@@ -206,20 +207,4 @@ function touch(words: Int32Array, at: number): number {
   let any = 0;
   for (let i = at; i < at + PAGE_WORDS; i += 16) any |= words[i] as number;
   return any;
-}
-
-function isClear(words: Int32Array, at: number): boolean {
-  for (let i = at; i < at + PAGE_WORDS; i += 8) {
-    const any =
-      (words[i] as number) |
-      (words[i + 1] as number) |
-      (words[i + 2] as number) |
-      (words[i + 3] as number) |
-      (words[i + 4] as number) |
-      (words[i + 5] as number) |
-      (words[i + 6] as number) |
-      (words[i + 7] as number);
-    if (any !== 0) return false;
-  }
-  return true;
 }

@@ -83,21 +83,6 @@ test.each<[Kind, Profile, Cost]>([
   }, most);
 });
 
-test('encoding dense where the bits lie in one buffer: there is no view of a page', () => {
-  const bits = new Bitmap(512, { size: 2 ** 26 * 512 });
-  bits.set(0, 2 ** 26 * 512);
-  bits.setEach(Array.from({ length: 10_000 }, (_, i) => i * 512));
-  const graph = new MemoryGraph();
-  graph.addNode({ name: 'disk0', size: 2 ** 26 * 512 }).create({ name: 'b0', granularity: 512, bits });
-  const encode = (): void => {
-    for (const _ of new Source(graph).sections());
-  };
-  encode();
-  const { copied, views } = trafficOf(encode);
-  expect(copied / 8192).toBeLessThanOrEqual(PAYLOAD);
-  expect(views / 8192).toBeLessThanOrEqual(FEW);
-});
-
 test.each<[Kind, number, Cost]>([
   ['dense', Number.POSITIVE_INFINITY, { copied: PAYLOAD, views: 1 + FEW, heap: 300 }],
   ['dense', 65_536, { copied: PAYLOAD, views: 1 + FEW, heap: 300 }],

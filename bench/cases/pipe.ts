@@ -3,14 +3,12 @@ import { join } from 'node:path';
 import { type Absent, asSpeed, assertSame, type Case, type Context, type Goal, type Measured } from '../case.js';
 import { BITS, BYTES, bitmapOf, bytesOf, CHUNKS, DISK, KiB, type Kind } from '../data/bitmaps.js';
 import { Fifo } from '../data/fifo.js';
-import { encoderOf } from '../data/streams.js';
+import { completerOf } from '../data/streams.js';
 import { loadCore, loadNode } from '../library.js';
 import { compare, type Pace } from '../measure.js';
 import { type Disk, findQemu, QemuPeer } from '../peers/qemu.js';
 
 const AMOUNT = { chunks: CHUNKS, bytes: BYTES };
-/** What a pipe holds: its reader has that while the next is encoded. */
-const PIPE_BYTES = 64 * KiB;
 
 /** A capture with a bitmap of a kind, and what a QEMU must find in it. */
 async function captureOf(dist: string, kind: Kind): Promise<{ capture: Uint8Array; disk: Disk }> {
@@ -32,13 +30,13 @@ function patient(pace: Pace): Pace {
 async function out({ dist, folder, pace }: Context, kind: Kind): Promise<Measured | Absent> {
   const program = findQemu();
   if (program === undefined) return { absent: 'qemu-system-x86_64 is not installed' };
-  const encode = await encoderOf(dist, await bitmapOf(dist, bytesOf(kind)), 'qemu');
-  const window = new Uint8Array(PIPE_BYTES);
+  const complete = await completerOf(dist, await bitmapOf(dist, bytesOf(kind)));
   const fifo = new Fifo(folder);
   const send = (): Promise<number> =>
     fifo.toCat((fd) => {
+      const section = complete();
       const began = performance.now();
-      for (const bytes of encode(window)) {
+      for (const bytes of section) {
         for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
       }
       return performance.now() - began;

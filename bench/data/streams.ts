@@ -20,6 +20,21 @@ export async function encoderOf(dist: string, bits: Bitmap, profile: Profile, si
   return (window) => new Source(graph, { profile }).sections(window);
 }
 
+/** Makes sources that have only their END section to send: what is left in a migration's completion phase. */
+export async function completerOf(dist: string, bits: Bitmap): Promise<() => Generator<Uint8Array, void, void>> {
+  const { MemoryGraph, Source } = await loadCore(dist);
+  const graph = new MemoryGraph();
+  graph.addNode({ name: NAMES.node, size: DISK }).create({ name: NAMES.bitmap, granularity: bits.granularity, bits });
+  const window = new Uint8Array(64 * KiB);
+  return () => {
+    const source = new Source(graph);
+    source.setup();
+    for (const _ of source.section(window));
+    source.complete();
+    return source.section(window);
+  };
+}
+
 /** What an encoder hands out, as a copy. */
 export function collect(encode: Encode, window?: Uint8Array): Uint8Array {
   const pieces: Uint8Array[] = [];

@@ -299,22 +299,6 @@ export class Bitmap {
     return { words: pages.words[blockOf(slot)] as Int32Array, at: wordOf(slot), pages: pages.run(page, slot, max) };
   }
 
-  /**
-   * 1 MiB of memory in one buffer with the bits, where they lie in one: pages are copied into it more quickly than
-   * elsewhere. Its content means nothing. Undefined where there is none, or somebody has it who did not
-   * {@link giveBackHeadRoom | give it back}.
-   */
-  borrowHeadRoom(): Uint8Array | undefined {
-    const { headRoom } = this.#pages;
-    this.#pages.headRoom = undefined;
-    return headRoom;
-  }
-
-  /** Lets the next one borrow what {@link borrowHeadRoom} gave. */
-  giveBackHeadRoom(headRoom: Uint8Array): void {
-    if (headRoom.buffer === this.#pages.fast.buffer) this.#pages.headRoom = headRoom;
-  }
-
   /** Whether a page (1 KiB of the bitmap) holds no set bit. */
   pageIsZero(page: number): boolean {
     return this.#pages.isZero(page);

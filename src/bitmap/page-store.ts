@@ -25,9 +25,6 @@ const MAX_WINDOW_PAGES: number = 2 ** 17;
 /** A window is made where at least one page in so many is in use. */
 const WINDOW_SPARSITY = 4;
 const MIN_PATIENCE = 1024;
-/** Bytes of the head room of a window, and of the smallest window that has one. */
-const HEAD_ROOM: number = 2 ** 20;
-const MIN_WITH_HEAD_ROOM: number = 2 ** 23;
 
 const NO_BYTES = new Uint8Array(0);
 const NO_WORDS = new Int32Array(0);
@@ -53,11 +50,6 @@ export class PageStore {
   fastBits = 0;
   /** The bytes of the window, from bit 0 on. */
   fast: Uint8Array = NO_BYTES;
-  /**
-   * Bytes in one buffer with the window, for whoever copies pages out: within a buffer that is quicker. Undefined where
-   * there are none, or while somebody has them.
-   */
-  headRoom: Uint8Array | undefined;
   /** Single bits to set outside the window before one is thought of (again). */
   patience: number = MIN_PATIENCE;
   /** Pages that the blocks have room for. */
@@ -71,7 +63,6 @@ export class PageStore {
   #fresh = 0;
   #freshEnd = 0;
   #windowPages = 0;
-  #headRoomBytes = 0;
   /** Bits that the bitmap may have, or 2^31 - 1 where it may have more: up to there a bit is a small integer. */
   lowBits: number = MAX_SMALL;
   #maxBits: number = MAX_GRANULES;
@@ -179,8 +170,7 @@ export class PageStore {
     if (pages > 0 && (pages <= this.#windowPages || this.#moveIntoWindow(pages))) {
       for (let page = 0; page < this.#windowPages; page++) this.claim(page);
       this.fastBits = Math.min(this.#maxBits, this.#windowPages * PAGE_BITS);
-      const { buffer, byteOffset } = this.bytes[FIRST_BLOCK] as Uint8Array;
-      this.fast = new Uint8Array(buffer, byteOffset);
+      this.fast = new Uint8Array((this.bytes[FIRST_BLOCK] as Uint8Array).buffer);
     }
     this.patience = Math.max(MIN_PATIENCE, this.table.used);
   }
@@ -207,10 +197,8 @@ export class PageStore {
   }
 
   #dropBlocks(): void {
-    this.memory.giveBack(this.capacity * PAGE_BYTES + this.#headRoomBytes);
+    this.memory.giveBack(this.capacity * PAGE_BYTES);
     this.capacity = 0;
-    this.#headRoomBytes = 0;
-    this.headRoom = undefined;
     this.bytes.length = FIRST_BLOCK;
     this.words.length = FIRST_BLOCK;
     this.#quads.length = 0;
@@ -238,9 +226,8 @@ export class PageStore {
     // The old blocks are given back only after the copy; where both do not fit there is just no window.
     if (this.memory.available < bytes + pages * 8) return false;
     this.table.grow(pages);
-    const head = bytes >= MIN_WITH_HEAD_ROOM && this.memory.available >= bytes + HEAD_ROOM ? HEAD_ROOM : 0;
-    this.memory.take(bytes + head);
-    const window = new Uint8Array(new ArrayBuffer(head + bytes), head);
+    this.memory.take(bytes);
+    const window = new Uint8Array(bytes);
     for (let page = this.table.next(0); page >= 0; ) {
       const slot = this.table.slot(page);
       const run = this.run(page, slot, pages);
@@ -256,8 +243,6 @@ export class PageStore {
       this.#addBlock(block, window.subarray(page * PAGE_BYTES, end * PAGE_BYTES));
     }
     this.#windowPages = pages;
-    this.#headRoomBytes = head;
-    if (head > 0) this.headRoom = new Uint8Array(window.buffer, 0, head);
     return true;
   }
 }

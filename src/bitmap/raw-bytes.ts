@@ -20,7 +20,7 @@ export function writeInPage(store: PageStore, at: number, source: Uint8Array, st
   const place = at | 0;
   const from = start | 0;
   const to = end | 0;
-  if (place !== at || from !== start || to !== end || from < 0 || to > source.length) return false;
+  if (place !== at || from !== start || to !== end || (place | from) < 0 || to > source.length) return false;
   const { near } = store.table;
   const page = place >>> 10;
   const inPage = place & (PAGE_BYTES - 1);

@@ -30,7 +30,8 @@ const SECTION: Section = Object.freeze({ id: 3, name: DIRTY_BITMAP, instance: 0,
 const VMDESC = '{"page_size":4096,"devices":[]}';
 /** Bytes of a machine type at most. Source: container.md section 2. */
 const MAX_MACHINE = 255;
-const WINDOW = 256 * 1024;
+/** Bytes of a window of its own: what a pipe holds. */
+const WINDOW = 65_536;
 /** What QEMU's first PING says. */
 const FIRST_PING = Uint8Array.of(0, 0, 0, 1);
 

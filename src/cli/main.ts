@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { run } from './program.js';
 import { EXIT } from './terminal.js';
 
-/** Commands that others depend on: nobody's looking away ends them, and nothing ends them in the middle of their work. */
+/** Commands that others depend on: nobody's looking away ends them, and what does, ends them in order. */
 const LIVE: readonly string[] = ['receive', 'send', 'tap', 'watch', 'plan', 'inspect'];
 const live = LIVE.includes(process.argv[2] ?? '');
 let failed = false;

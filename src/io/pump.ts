@@ -25,7 +25,7 @@ export interface PumpOptions {
 /** Bytes of one read: large enough that a call costs nothing beside it, small enough to stay in the cache. */
 const PIECE = 256 * 1024;
 /** Bytes after which signals and timers have their turn, also where reading never waits. */
-const TURN = 16 * 1024 * 1024;
+const TURN = 64 * 1024 * 1024;
 /** Seeking pays from here on, in bytes; below it reading on is faster. */
 const SEEK = 4 * 1024 * 1024;
 

@@ -9,8 +9,8 @@ const BACKLOG = 1024 * 1024;
 const MODE = 0o600;
 
 /**
- * A file that is written as long as something goes on: as `FILE.partial`, and under its own name only once it is kept. What is no
- * regular file (a pipe, a device) is written as it is.
+ * A file that is written as long as something goes on: as `FILE.partial`, and under its own name only once it is kept.
+ * What is no regular file (a pipe, a device) is written as it is.
  */
 export class Recording {
   /** Takes the bytes; it fails where the file cannot be written, and the file stays as far as it came. */

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { DirtyBitmapError } from '../errors.js';
 
 /** Where bytes come from: a file that can be read anywhere, or a pipe that cannot. */
@@ -75,6 +76,9 @@ class FileSource implements Source {
   }
 }
 
+/** Milliseconds of reading at once after which other work has its turn. */
+const TURN = 10;
+
 /**
  * A pipe. What it holds is read at once; only where it holds nothing is it waited for, which costs a turn of the thread
  * pool: more than reading does.
@@ -84,7 +88,8 @@ class PipeSource implements Source {
   readonly #path: string;
   readonly #waiting: FileHandle;
   /** The same pipe, opened so that reading never waits; undefined where the system has no way to open it again. */
-  readonly #ready: number | undefined;
+  #ready: number | undefined;
+  #lastTurn = performance.now();
 
   constructor(path: string, file: FileHandle) {
     this.#path = path;
@@ -93,6 +98,11 @@ class PipeSource implements Source {
   }
 
   async read(into: Uint8Array): Promise<number> {
+    // Whoever writes more quickly than we read would let nothing else happen here, not even a signal.
+    if (performance.now() - this.#lastTurn > TURN) {
+      await setImmediate();
+      this.#lastTurn = performance.now();
+    }
     try {
       const count = this.#ready === undefined ? undefined : readReady(this.#ready, into);
       return count ?? (await this.#waiting.read(into, 0, into.length, null)).bytesRead;
@@ -102,8 +112,13 @@ class PipeSource implements Source {
   }
 
   async close(): Promise<void> {
-    if (this.#ready !== undefined) closeSync(this.#ready);
-    await this.#waiting.close();
+    const ready = this.#ready;
+    this.#ready = undefined;
+    try {
+      if (ready !== undefined) closeSync(ready);
+    } finally {
+      await this.#waiting.close();
+    }
   }
 }
 

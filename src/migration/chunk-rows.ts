@@ -8,9 +8,6 @@ export interface OutputWindow {
   readonly bytes: Uint8Array;
   /** Of the same bytes. */
   readonly view: DataView;
-  /** All of the buffer that they are a part of, and where in it they begin. */
-  readonly whole: Uint8Array;
-  readonly offset: number;
 }
 
 /** Stretches of a bitmap, each of which becomes a chunk. */
@@ -53,12 +50,7 @@ export const NO_WINDOW: OutputWindow = outputWindow(new Uint8Array(0));
 /** A window for rows. */
 export function outputWindow(bytes: Uint8Array): OutputWindow {
   const { buffer, byteOffset, byteLength } = bytes;
-  return {
-    bytes,
-    view: new DataView(buffer, byteOffset, byteLength),
-    whole: new Uint8Array(buffer),
-    offset: byteOffset,
-  };
+  return { bytes, view: new DataView(buffer, byteOffset, byteLength) };
 }
 
 /**
@@ -67,14 +59,13 @@ export function outputWindow(bytes: Uint8Array): OutputWindow {
  * @returns how many were written.
  */
 export function writePages(
-  { bytes, view, whole, offset }: OutputWindow,
+  { bytes, view }: OutputWindow,
   start: number,
   { words, at, pages }: PageRun,
   firstSector: number,
   sectorCount: number,
 ): number {
   const { buffer } = words;
-  const beside = buffer === whole.buffer;
   const firstByte = words.byteOffset + 4 * at;
   let pos = start;
   let page = 0;
@@ -88,10 +79,7 @@ export function writePages(
     view.setUint32(pos + 13, 0);
     view.setUint32(pos + 17, PAGE_BYTES);
     pos += DATA_HEADER;
-    const from = firstByte + page * PAGE_BYTES;
-    // Within a buffer there is no need for a view, which costs as much as the copy.
-    if (beside) whole.copyWithin(offset + pos, from, from + PAGE_BYTES);
-    else bytes.set(new Uint8Array(buffer, from, PAGE_BYTES), pos);
+    bytes.set(new Uint8Array(buffer, firstByte + page * PAGE_BYTES, PAGE_BYTES), pos);
     pos += PAGE_BYTES;
   }
   return page;

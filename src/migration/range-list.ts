@@ -12,9 +12,9 @@ export class RangeList {
   /** Whether ranges were given up because there were too many: then holes are not known. */
   overflowed = false;
 
-  /** @param max how many separate ranges are remembered. */
+  /** @param max how many separate ranges are remembered; one at least. */
   constructor(max: number) {
-    this.#max = max;
+    this.#max = Math.max(1, max);
   }
 
   /** The ranges: start, end, start, end, ... ascending and apart. A copy. */

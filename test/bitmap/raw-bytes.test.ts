@@ -90,6 +90,17 @@ describe('raw bytes', () => {
     expect(full.dirtyGranules()).toBe(8192);
   });
 
+  test('a place before the bitmap is refused, however far the bitmap reaches', () => {
+    const far = new Bitmap(512);
+    // So many pages that the last one before 2^32 bytes has a place in the same table.
+    const pages = new Uint8Array(40 * 2 ** 20).fill(1);
+    far.writeBytes(0, pages);
+    far.writeBytes(2 ** 32 - 1024, pages, 0, 1024);
+    const before = far.dirtyGranules();
+    expect(codeOf(() => far.writeBytes(-64, new Uint8Array(64).fill(255)))).toBe('argument');
+    expect(far.dirtyGranules()).toBe(before);
+  });
+
   test('replace what is there, zeroes too', () => {
     const bitmap = new Bitmap(512);
     bitmap.set(0, 5 * 8192 * 512);

@@ -49,6 +49,33 @@ test('a pipe that says nothing and ends is empty', async () => {
   expect(await readPipe('sleep 0.05', 4096)).toHaveLength(0);
 });
 
+test('a pipe that is written more quickly than it is read lets other work go on', async () => {
+  const path = join(folder, 'fifo');
+  const writer = spawn('sh', ['-c', 'cat /dev/zero > "$0"', path], { stdio: 'ignore' });
+  const source = await openSource(path);
+  const buffer = new Uint8Array(65_536);
+  let ticked = false;
+  setImmediate(() => {
+    ticked = true;
+  });
+  try {
+    // Each read finds something: without a turn in between, this would never end.
+    while (!ticked) await source.read(buffer, 0);
+  } finally {
+    await source.close();
+    writer.kill();
+  }
+});
+
+test('a pipe is closed once, however often that is asked for', async () => {
+  const path = join(folder, 'fifo');
+  const writer = spawn('sh', ['-c', 'printf x > "$0"', path], { stdio: 'ignore' });
+  const source = await openSource(path);
+  await source.close();
+  await source.close();
+  writer.kill();
+});
+
 test('while it waits for a pipe, other work goes on', async () => {
   let ticks = 0;
   const timer = setInterval(() => ticks++, 5);

@@ -150,5 +150,13 @@ describe('RangeList', () => {
     list.add(0, 64);
     list.add(64, 128);
     expect(list.end).toBe(128);
+    for (const [start, end] of [
+      [200, 264],
+      [0, 10],
+      [150, 160],
+    ] as const) {
+      list.add(start, end);
+      expect(list.end).toBeGreaterThanOrEqual(128);
+    }
   });
 });

@@ -78,10 +78,12 @@ class FileSource implements Source {
 
 /** Milliseconds of reading at once after which other work has its turn. */
 const TURN = 10;
+/** How often a pipe that holds nothing is looked at again: a writer at work fills it sooner than a thread wakes up. */
+const LOOKS = 16;
 
 /**
- * A pipe. What it holds is read at once; only where it holds nothing is it waited for, which costs a turn of the thread
- * pool: more than reading does.
+ * A pipe. What it holds is read at once; only where it holds nothing for a while is it waited for, which costs a turn of
+ * the thread pool: more than reading does.
  */
 class PipeSource implements Source {
   readonly size = undefined;
@@ -104,8 +106,12 @@ class PipeSource implements Source {
       this.#lastTurn = performance.now();
     }
     try {
-      const count = this.#ready === undefined ? undefined : readReady(this.#ready, into);
-      return count ?? (await this.#waiting.read(into, 0, into.length, null)).bytesRead;
+      for (let looks = 0; looks < LOOKS && this.#ready !== undefined; looks++) {
+        const count = readReady(this.#ready, into);
+        if (count !== undefined) return count;
+        await setImmediate();
+      }
+      return (await this.#waiting.read(into, 0, into.length, null)).bytesRead;
     } catch (error) {
       throw accessError(this.#path, error);
     }

@@ -25,7 +25,7 @@ export interface Pace {
 const ENOUGH = 501;
 
 /** A round that does synchronous work, one time or several times in a row; the time is that of all of them. */
-export function timed(work: () => void, times = 1): Round {
+export function timed(work: () => void, times = 1): () => number {
   return () => {
     const began = performance.now();
     for (let time = 0; time < times; time++) work();
@@ -35,7 +35,7 @@ export function timed(work: () => void, times = 1): Round {
 
 /** A round of short work, done several times in a row: milliseconds of one time. */
 export function averaged(work: () => void, times: number): Round {
-  const all = timed(work, times) as () => number;
+  const all = timed(work, times);
   return () => all() / times;
 }
 

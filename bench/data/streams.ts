@@ -43,7 +43,7 @@ export function collect(encode: Encode, window?: Uint8Array): Uint8Array {
 }
 
 /** Bytes that an encoder hands out. */
-export function lengthOf(encode: Encode, window?: Uint8Array): number {
+export function lengthOf(encode: Encode, window: Uint8Array): number {
   let length = 0;
   for (const bytes of encode(window)) length += bytes.length;
   return length;

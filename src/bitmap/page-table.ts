@@ -96,12 +96,12 @@ export class PageTable {
       const stretch = i >>> FAR_SHIFT;
       const stretchEnd = Math.min(stop, (stretch + 1) << FAR_SHIFT);
       if (this.#nearUsed[stretch] === 0) i = stretchEnd;
+      // Most pages of a sparse bitmap are absent: four of them at once.
       const fours = stretchEnd - 3;
-      while (
-        i < fours &&
-        ((near[i] as number) | (near[i + 1] as number) | (near[i + 2] as number) | (near[i + 3] as number)) === 0
-      )
-        i += 4;
+      for (; i < fours; i += 4) {
+        if (((near[i] as number) | (near[i + 1] as number) | (near[i + 2] as number) | (near[i + 3] as number)) !== 0)
+          break;
+      }
       for (; i < stretchEnd; i++) {
         if (near[i] !== 0) return i;
       }

@@ -2,7 +2,7 @@ import { ByteWriter } from '../bytes/byte-writer.js';
 import { nameFromText, quoted } from '../bytes/text.js';
 import { DirtyBitmapError } from '../errors.js';
 import type { Profile } from '../migration/cutter.js';
-import { Source } from '../migration/source.js';
+import { Source, WINDOW } from '../migration/source.js';
 import type { BitmapSet } from '../set/bitmap-set.js';
 import { writeCommand, writeFooter, writeHeader, writeSectionHeader } from './encode-items.js';
 import { COMMAND, DIRTY_BITMAP, ITEM, type Section, STREAM_VERSION } from './items.js';
@@ -30,8 +30,6 @@ const SECTION: Section = Object.freeze({ id: 3, name: DIRTY_BITMAP, instance: 0,
 const VMDESC = '{"page_size":4096,"devices":[]}';
 /** Bytes of a machine type at most. Source: container.md section 2. */
 const MAX_MACHINE = 255;
-/** Bytes of a window of its own: what a pipe holds. */
-const WINDOW = 65_536;
 /** What QEMU's first PING says. */
 const FIRST_PING = Uint8Array.of(0, 0, 0, 1);
 

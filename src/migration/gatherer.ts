@@ -332,10 +332,9 @@ export class Gatherer implements ChunkHandler {
 
   /** Whether the range begins on 64 granules and, unless it ends the disk, ends there. */
   #aligned(entry: Entry, first: number, end: number, offset: number): boolean {
-    const unit = UNIT / entry.perSector;
     const firstUnit = first * entry.perSector * PER_UNIT;
     if (firstUnit !== Math.floor(firstUnit)) {
-      const message = `bitmap ${entry.label}: a range begins at sector ${first}, not a multiple of ${unit}; it is left out (QEMU aborts)`;
+      const message = `bitmap ${entry.label}: a range begins at sector ${first}, not a multiple of ${UNIT / entry.perSector}; it is left out (QEMU aborts)`;
       this.#findings.add('bits-misaligned', message, offset);
       return false;
     }
@@ -343,8 +342,8 @@ export class Gatherer implements ChunkHandler {
       this.#say(
         entry,
         'bits-misaligned',
-        `bitmap ${entry.label}: a range ended at sector ${entry.shortEnd}, not a multiple of ${unit}, so that was the ` +
-          `end of the disk, yet one more ends at sector ${end} (QEMU aborts on one of them)`,
+        `bitmap ${entry.label}: a range ended at sector ${entry.shortEnd}, not a multiple of ${UNIT / entry.perSector}, so that ` +
+          `was the end of the disk, yet one more ends at sector ${end} (QEMU aborts on one of them)`,
         offset,
       );
     }

@@ -25,8 +25,8 @@ export interface SourcePending {
 /** Bytes that a window has at least: the largest chunk fits. */
 export const MIN_WINDOW = 16_384;
 
-/** Bytes of a window of its own. */
-const WINDOW = 65_536;
+/** Bytes of a window where none is given: what a pipe holds. */
+export const WINDOW = 65_536;
 
 interface Entry {
   readonly planned: PlannedBitmap;
